@@ -1,0 +1,135 @@
+"""The roles that models play. An adapter is any class with these methods; it is found by the entry point `spelangy.backends`
+under the name ``<role>.<name>`` and made with keyword options from the recipe.
+
+Shape legend: S samples at 16 kHz mono, float32 in [-1, 1]; N clips; D embedding size; F frames of 80 ms.
+
+Every adapter names its model (`info`), is deterministic for the same input and the same options, and gives the same answer
+for a clip whatever other clips are passed beside it unless its docstring says otherwise.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Sequence, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spelangy.core.records import HypothesisWord
+from spelangy.core.spans import Span
+
+Audio = NDArray[np.float32]
+"""Mono samples at 16 kHz, float32 in [-1, 1], shape [S]."""
+
+ROLES = ("vad", "diarizer", "asr", "tts", "llm", "speech-tokenizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Which model this is; goes into the lineage of every table it fills.
+
+    Attributes:
+        revision: Exact version of the weights (package version, commit or content hash).
+        origin: How it was resolved on this machine, for people: ``wheel moonshine-voice 0.1.0``. Never hashed.
+    """
+
+    role: str
+    name: str
+    revision: str
+    licence: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiarizedSpan:
+    """One speaker's span within a recording; `embedding` has unit length, shape [D]."""
+
+    span: Span
+    speaker: str
+    is_overlap: bool
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognizedClip:
+    """What a recogniser heard in one clip; word times are samples from the clip's start."""
+
+    words: tuple[HypothesisWord, ...]
+    language: str = "en"
+    mean_logprob: float = 0.0
+
+
+@runtime_checkable
+class VoiceActivityDetector(Protocol):
+    """Role ``vad``."""
+
+    info: ModelInfo
+
+    def speech(self, audio_S: Audio) -> list[Span]:
+        """Ordered, disjoint spans of speech."""
+        ...
+
+
+@runtime_checkable
+class Diarizer(Protocol):
+    """Role ``diarizer``."""
+
+    info: ModelInfo
+
+    def diarize(self, audio_S: Audio, speech: Sequence[Span]) -> list[DiarizedSpan]:
+        """Who speaks when, in time order, within the spans of `speech`. Speakers are named S0, S1 … by first appearance."""
+        ...
+
+
+@runtime_checkable
+class SpeechRecognizer(Protocol):
+    """Role ``asr``."""
+
+    info: ModelInfo
+
+    def transcribe(self, clips: Sequence[Audio]) -> list[RecognizedClip]:
+        """One result per clip, in order. May pack clips into shared windows; the same list gives the same answers."""
+        ...
+
+
+@runtime_checkable
+class SpeechSynthesizer(Protocol):
+    """Role ``tts``."""
+
+    info: ModelInfo
+    voices: tuple[str, ...]
+
+    def synthesize(self, text: str, voice: str) -> Audio:
+        """Speech for one sentence, at 16 kHz.
+
+        Raises:
+            Dropped: When the text cannot be spoken (no pronounceable word).
+            UserError: When `voice` is not one of `voices`.
+        """
+        ...
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Role ``llm``: an instruction-tuned model used as a writer. Its output is never trusted unchecked."""
+
+    info: ModelInfo
+
+    def complete(self, instruction: str, text: str, max_tokens: int) -> str:
+        """The model's answer to `instruction` applied to `text`, greedy."""
+        ...
+
+
+@runtime_checkable
+class SpeechTokenizer(Protocol):
+    """Role ``speech-tokenizer``: 12.5 units a second, unit i for samples [1280 i, 1280 (i + 1))."""
+
+    info: ModelInfo
+    codebook_size: int
+
+    def encode(self, audio_S: Audio) -> NDArray[np.uint16]:
+        """Units, shape [F] with F = ceil(S / 1280)."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Writes the tokenizer; the class's `load(directory)` reads it back to give the same units."""
+        ...

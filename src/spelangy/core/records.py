@@ -1,0 +1,250 @@
+"""The nouns of the house. Every table holds one kind of these records, one row an item, sorted by `id`.
+
+    Recording ──< Turn ──< Hypothesis (one per ASR system)
+                   │  └──  Transcript (the ROVER consensus: Words)
+                   │  └──< Score
+                   └──  Units (speech tokens on the recording's 80 ms grid)
+    Page ──< Script ──  Recording (synthetic speech), Turns, Chunks
+    Chunk: a view over turns and words; a Document is a recording's or a script's chunks in order
+    Drop: whatever was left out, by which step, why, and by how much
+
+All starts and ends are samples at 16 kHz (see `core.spans`).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pyarrow as pa
+
+from spelangy.core.spans import Span
+
+Float32 = Annotated[float, pa.float32()]
+UInt16 = Annotated[int, pa.uint16()]
+
+CHUNK_ROLES = ("speech", "question", "reasoning", "answer", "text")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """One source of sound.
+
+    Attributes:
+        id: Hash of the source bytes (of the uri where there are no bytes to read).
+        status: ``ok``, or ``quarantined`` with the `reason`.
+        num_samples: Decoded samples at 16 kHz; never what a header claims.
+        audio: Content key in the audio store; empty when quarantined.
+        source: Where it comes from: ``crawl``, ``krist``, ``quest`` …
+    """
+
+    id: str
+    uri: str
+    status: str
+    reason: str
+    num_samples: int
+    audio: str
+    source: str
+    licence: str
+    source_codec: str
+    source_sample_rate_hz: int
+    source_channels: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """A diarised span: one speaker talks.
+
+    Attributes:
+        id: `turn_id(recording_id, index)`: sorts in time order within the recording.
+        speaker: Label within the recording (``S0``, ``S1`` …) or the synthetic voice's name.
+        embedding: Speaker embedding, unit length; empty for synthetic voices.
+    """
+
+    id: str
+    recording_id: str
+    audio: str
+    start: int
+    end: int
+    speaker: str
+    is_overlap: bool
+    embedding: tuple[Float32, ...]
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HypothesisWord:
+    """One word of one ASR system.
+
+    Attributes:
+        confidence: In [0, 1]; 1.0 where the system gives none.
+        is_timed: False where the system gives no word times and start/end were spread over the turn by length.
+    """
+
+    text: str
+    start: int
+    end: int
+    confidence: Float32
+    is_timed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hypothesis:
+    """One ASR system's words for one turn."""
+
+    id: str
+    turn_id: str
+    recording_id: str
+    system: str
+    language: str
+    mean_logprob: Float32
+    words: tuple[HypothesisWord, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Word:
+    """One word of the ROVER consensus.
+
+    Attributes:
+        text: Surface form with casing and punctuation.
+        vote_ratio: Share of the systems that said this word here.
+        confidence: Mean confidence of the systems that said it.
+    """
+
+    text: str
+    start: int
+    end: int
+    vote_ratio: Float32
+    confidence: Float32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcript:
+    """The consensus of all systems for one turn; `id` is the turn's."""
+
+    id: str
+    recording_id: str
+    systems: tuple[str, ...]
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A named measurement of a turn."""
+
+    id: str
+    turn_id: str
+    recording_id: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """A span and its text, (A_i, T_i): the smallest thing an interleaved sequence is made of.
+
+    Attributes:
+        document_id: The recording's or page's document; chunks of one document in order of `index`.
+        role: One of `CHUNK_ROLES`.
+        min_vote_ratio: Lowest vote share among its words (1.0 for synthetic speech).
+        confidence: Mean word confidence (1.0 for synthetic speech).
+        dissent: What was heard otherwise: ``word (1/3: other)`` per word without a full vote.
+    """
+
+    id: str
+    document_id: str
+    recording_id: str
+    audio: str
+    index: int
+    start: int
+    end: int
+    text: str
+    speaker: str
+    role: str
+    source: str
+    licence: str
+    min_vote_ratio: Float32
+    confidence: Float32
+    dissent: tuple[str, ...]
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuestionAnswer:
+    """A question with its short answer, as a page states it."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One web page: its main text and the questions it answers itself."""
+
+    id: str
+    uri: str
+    title: str
+    text: str
+    licence: str
+    questions: tuple[QuestionAnswer, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScriptSegment:
+    """One sentence to be spoken, with its role (one of `CHUNK_ROLES`)."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Script:
+    """What will be spoken of a page.
+
+    Attributes:
+        kind: ``krist`` (the page's knowledge as prose) or ``quest`` (question, reasoning, answer).
+        method: ``llm`` or ``template``.
+        note: Why the LLM's version was not taken, where it was tried.
+    """
+
+    id: str
+    page_id: str
+    kind: str
+    method: str
+    note: str
+    licence: str
+    segments: tuple[ScriptSegment, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Units:
+    """Speech units of one turn on the recording's frame grid: frame `first_frame + i` carries `units[i]`."""
+
+    id: str
+    recording_id: str
+    first_frame: int
+    units: tuple[UInt16, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """A record left out, with reason, measured value and threshold. Nothing vanishes uncounted."""
+
+    id: str
+    item_id: str
+    step: str
+    kind: Literal["dropped", "quarantined", "failed"]
+    reason: str
+    value: float | None
+    threshold: float | None
+    detail: str
+    duration_s: float
+
+
+def turn_id(recording_id: str, index: int) -> str:
+    """Turn ids sort by time within a recording and hold no character that a tar key or a file name refuses."""
+    return f"{recording_id}-{index:06d}"
