@@ -1,1 +1,1 @@
-"""One small Protocol per model role (`protocols`), the adapters behind it, and where their weights come from (`weights`)."""
+"""One small Protocol per model role (`protocols`), the adapters behind it, and where weights come from (`weights`)."""

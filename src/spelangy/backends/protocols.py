@@ -1,15 +1,16 @@
-"""The roles that models play. An adapter is any class with these methods; it is found by the entry point `spelangy.backends`
-under the name ``<role>.<name>`` and made with keyword options from the recipe.
+"""The roles that models play. An adapter is any class with these methods; it is found by the entry point group
+`spelangy.backends` under the name ``<role>.<name>`` and made with keyword options from the recipe.
 
 Shape legend: S samples at 16 kHz mono, float32 in [-1, 1]; N clips; D embedding size; F frames of 80 ms.
 
-Every adapter names its model (`info`), is deterministic for the same input and the same options, and gives the same answer
-for a clip whatever other clips are passed beside it unless its docstring says otherwise.
+Every adapter names its model (`info`), is deterministic for the same input and the same options, and gives the same
+answer for a clip whatever other clips are passed beside it unless its docstring says otherwise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Sequence, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class Diarizer(Protocol):
     info: ModelInfo
 
     def diarize(self, audio_S: Audio, speech: Sequence[Span]) -> list[DiarizedSpan]:
-        """Who speaks when, in time order, within the spans of `speech`. Speakers are named S0, S1 … by first appearance."""
+        """Who speaks when, in time order, within the spans of `speech`; speakers are S0, S1 … by first appearance."""
         ...
 
 

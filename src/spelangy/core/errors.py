@@ -1,15 +1,15 @@
 """What can go wrong, and whose turn it is to act.
 
     Exception
-    ├── UserError        a request that cannot be met: says where, what was given, what is allowed, and a hint (exit code 2)
+    ├── UserError        a request that cannot be met: where, what was given, what is allowed, a hint (exit code 2)
     └── Dropped          one item is bad data: becomes a `Drop` record and the run goes on
         └── Quarantined  one input could not be read at all: counted against the recipe's limit (exit code 3)
 
 A mistake of our own is an `assert` (exit code 1).
 """
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class UserError(Exception):

@@ -1,9 +1,19 @@
 """Arrow schemas of the nouns, read off the records themselves, and the two ways between records and tables."""
 
 import types
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Iterable, Literal, Mapping, Sequence, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import pyarrow as pa
 
@@ -45,8 +55,8 @@ def _arrow_type(hint: Any) -> pa.DataType:
         return pa.string()
     if get_origin(hint) is tuple:
         return pa.list_(pa.field("item", _arrow_type(get_args(hint)[0]), nullable=False))
-    if is_dataclass(hint):
-        return pa.struct(_arrow_fields(hint))  # type: ignore[arg-type]
+    if isinstance(hint, type) and is_dataclass(hint):
+        return pa.struct(_arrow_fields(hint))
     raise TypeError(f"no Arrow type for {hint!r}: extend core/schema.py")
 
 
@@ -70,7 +80,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], record_type: type[Record]) -> l
 
 
 def _record(row: Mapping[str, Any], record_type: type[Record]) -> Record:
-    makers = _makers(record_type)
+    makers: dict[str, Any] = _makers(record_type)  # type: ignore[arg-type]  # types are hashable; typeshed disagrees
     return record_type(**{name: make(row[name]) for name, make in makers.items() if name in row})
 
 
@@ -83,7 +93,7 @@ def _makers(record_type: type) -> dict[str, Any]:
 def _maker(hint: Any) -> Any:
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
-        if is_dataclass(inner):
-            return lambda values: tuple(_record(value, inner) for value in values or ())  # type: ignore[type-var]
+        if isinstance(inner, type) and is_dataclass(inner):
+            return lambda values: tuple(_record(value, inner) for value in values or ())
         return lambda values: tuple(values or ())
     return lambda value: value

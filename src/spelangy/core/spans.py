@@ -7,8 +7,8 @@
 Seconds exist only at the edges (`_s`): recipes, reports, other tools' formats. docs/decisions/time-base.md says why.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 1_280

@@ -1,0 +1,1 @@
+"""Recordings → turns → hypotheses → ROVER words → scores → chunks."""

@@ -1,0 +1,1 @@
+"""Spoken question answering by log-likelihood, its controls and its statistics."""

@@ -1,0 +1,1 @@
+"""Controlled ablations: arms from one base recipe, seeds, paired tests."""

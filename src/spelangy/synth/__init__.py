@@ -1,0 +1,1 @@
+"""Web pages → Krist and Quest scripts → spoken chunks."""

@@ -1,0 +1,1 @@
+"""Speech and text tokens: trains and applies tokenizers, interleaves, packs."""

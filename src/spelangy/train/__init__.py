@@ -1,0 +1,1 @@
+"""The speech LM: vocabulary, loss, training loop, checkpoints, generation."""
