@@ -1,1 +1,1 @@
-"""Runs a step over a table on Daft: native on one machine, Ray on a cluster; commits shards, resumes, reports progress."""
+"""Runs steps over tables on Daft, native or Ray: commits shards, resumes, counts drops, reports progress."""

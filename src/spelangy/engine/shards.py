@@ -1,0 +1,125 @@
+"""Finished work, item by item: what lets a run resume, and lets a grown corpus pay only for what is new.
+
+A shard is one Parquet file with a row per finished item:
+
+    item_id · item_digest · seconds · drops: list<struct> · one list<struct> column per output table
+
+It is written whole or not at all. Shards belong to a *family*: {step, version, config, seed, shared inputs}, that is,
+to all that decides an item's output except the item itself. The item's own row is covered by `item_digest`.
+"""
+
+import io
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spelangy.core.hashing import digest
+from spelangy.core.records import Drop
+from spelangy.core.schema import arrow_schema
+from spelangy.store.files import Files
+from spelangy.store.tables import concat
+
+DROPS = "drops"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedItem:
+    """One item's outcome."""
+
+    item_id: str
+    item_digest: str
+    seconds: float
+    drops: Sequence[Drop]
+    records: Mapping[str, Sequence[Any]]
+
+
+def item_digest(item: Mapping[str, Any]) -> str:
+    """Digest of all values of an item's row."""
+    return digest(dict(item))
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """The shards of one family. Small and picklable: workers carry it.
+
+    Args:
+        root: The store's root.
+        family: Key of the family.
+        outputs: Record type by output table.
+    """
+
+    root: str
+    family: str
+    outputs: Mapping[str, type]
+
+    @property
+    def folder(self) -> str:
+        return f"shards/{self.family}"
+
+    def commit(self, items: Sequence[FinishedItem]) -> None:
+        """Writes one shard, whole or not at all."""
+        table = pa.Table.from_pylist([_row(item) for item in items], schema=self._schema())
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        Files(self.root).write(f"{self.folder}/{os.getpid()}-{uuid.uuid4().hex}.parquet", sink.getvalue())
+
+    def finished(self) -> pa.Table:
+        """item_digest and seconds of all that is finished."""
+        tables = [self._read(name, ["item_digest", "seconds"]) for name in self._names()]
+        schema = pa.schema([pa.field("item_digest", pa.string()), pa.field("seconds", pa.float64())])
+        return pa.concat_tables([schema.empty_table(), *tables])
+
+    def collect(self, item_digests: pa.Array) -> dict[str, pa.Table]:
+        """The output tables, drops included, of the items wanted; an item finished twice counts once."""
+        record_types = {**self.outputs, DROPS: Drop}
+        found: dict[str, list[pa.Table]] = {name: [] for name in record_types}
+        missing = item_digests
+        for shard_name in self._names():
+            shard = self._read(shard_name)
+            shard = shard.filter(pc.is_in(shard["item_digest"], missing))
+            missing = missing.filter(pc.invert(pc.is_in(missing, shard["item_digest"].combine_chunks())))
+            for name in record_types:
+                found[name].append(_explode(shard[name], record_types[name]))
+        assert not len(missing), f"{len(missing)} items are in no shard of {self.family}"
+        return {name: concat(found[name], record_type) for name, record_type in record_types.items()}
+
+    def _names(self) -> list[str]:
+        return Files(self.root).list(self.folder, ".parquet")
+
+    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        return pq.read_table(pa.BufferReader(Files(self.root).read(name)), columns=columns)
+
+    def _schema(self) -> pa.Schema:
+        nested = [
+            pa.field(name, pa.list_(pa.struct(list(arrow_schema(record_type)))))
+            for name, record_type in {**self.outputs, DROPS: Drop}.items()
+        ]
+        plain = [
+            pa.field("item_id", pa.string()),
+            pa.field("item_digest", pa.string()),
+            pa.field("seconds", pa.float64()),
+        ]
+        return pa.schema(plain + nested)
+
+
+def _row(item: FinishedItem) -> dict[str, Any]:
+    records = {name: [asdict(record) for record in records] for name, records in item.records.items()}
+    return {
+        "item_id": item.item_id,
+        "item_digest": item.item_digest,
+        "seconds": item.seconds,
+        DROPS: [asdict(drop) for drop in item.drops],
+        **records,
+    }
+
+
+def _explode(column: pa.ChunkedArray, record_type: type) -> pa.Table:
+    structs = pc.list_flatten(column).combine_chunks()
+    names = arrow_schema(record_type).names
+    return pa.table({name: pc.struct_field(structs, name) for name in names})

@@ -1,0 +1,99 @@
+"""Whole-file reads and writes on any fsspec URL. A file is either complete or absent: never half written."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from spelangy.core.errors import UserError
+
+
+class Files:
+    """The files below one root, a local path or any fsspec URL (``s3://bucket/prefix``, ``gs://…``, ``memory://…``).
+
+    Raises:
+        UserError: When no installed package serves the URL's protocol.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        try:
+            self.fs, self.base = fsspec.core.url_to_fs(root)
+        except (ImportError, ValueError) as error:
+            raise UserError(
+                f"store {root!r}: {error}", hint="use a local path, or install the fsspec driver named above"
+            ) from error
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def path(self, name: str) -> str:
+        """The full path of `name` as this root's file system knows it."""
+        return f"{self.base}/{name}"
+
+    def url(self, name: str) -> str:
+        """The full URL of `name`, for tools that open URLs themselves."""
+        return self.path(name) if self.is_local else str(self.fs.unstrip_protocol(self.path(name)))
+
+    def exists(self, name: str) -> bool:
+        return bool(self.fs.exists(self.path(name)))
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """Names of the files directly in `folder`, sorted; empty where there is no such folder."""
+        if not self.fs.isdir(self.path(folder)):
+            return []
+        names = (str(entry).rsplit("/", 1)[-1] for entry in self.fs.ls(self.path(folder), detail=False, refresh=True))
+        return sorted(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
+
+    def read(self, name: str) -> bytes:
+        with self.fs.open(self.path(name), "rb") as file:
+            data: bytes = file.read()
+            return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes `data` whole: beside its place, fsync, rename (object stores put whole objects by themselves).
+
+        Raises:
+            UserError: When the target is full or read-only; what was there before stays as it was.
+        """
+        try:
+            if self.is_local:
+                _write_local(Path(self.path(name)), data)
+            else:
+                self.fs.pipe_file(self.path(name), data)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path(name)}: {error.strerror or error}",
+                hint="free space or choose another place with --store; what was stored before is intact",
+            ) from error
+
+    def upload(self, directory: Path, name: str) -> None:
+        """Copies a local directory to `name` on a remote root."""
+        for file in sorted(path for path in directory.rglob("*") if path.is_file()):
+            self.write(f"{name}/{file.relative_to(directory).as_posix()}", file.read_bytes())
+
+    def download(self, name: str, directory: Path) -> None:
+        """Copies folder `name` of a remote root into a local directory, all of it or nothing."""
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent) as beside:
+            self.fs.get(self.path(name), f"{beside}/content", recursive=True)
+            shutil.move(f"{beside}/content", directory)
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
