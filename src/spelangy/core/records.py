@@ -121,12 +121,17 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transcript:
-    """The consensus of all systems for one turn; `id` is the turn's."""
+    """The consensus of all systems for one turn; `id` is the turn's.
+
+    Attributes:
+        dissent: One entry for each word without a full vote, in order: ``word (2/3; other: wurd, –)``.
+    """
 
     id: str
     recording_id: str
     systems: tuple[str, ...]
     words: tuple[Word, ...]
+    dissent: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,7 +154,7 @@ class Chunk:
         role: One of `CHUNK_ROLES`.
         min_vote_ratio: Lowest vote share among its words (1.0 for synthetic speech).
         confidence: Mean word confidence (1.0 for synthetic speech).
-        dissent: What was heard otherwise: ``word (1/3: other)`` per word without a full vote.
+        dissent: What was heard otherwise, an entry per word without a full vote: ``word (2/3; other: wurd, –)``.
     """
 
     id: str

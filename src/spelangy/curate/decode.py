@@ -1,0 +1,131 @@
+"""Any audio file to 16 kHz mono, by what can be decoded and never by what its header claims.
+
+A hostile file costs bounded memory and opens nothing else: FFmpeg reads through a file object of ours, and its own
+protocols, by which a playlist would fetch other files or hosts, are switched off.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from spelangy.core.errors import Quarantined
+from spelangy.core.spans import SAMPLE_RATE_HZ, seconds
+
+_NO_PROTOCOLS = {"protocol_whitelist": ""}
+_FULL_SCALE = 32_768.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What a file holds.
+
+    Attributes:
+        pcm_S: 16-bit samples, 16 kHz mono.
+        damage: What could not be decoded; empty for a whole file.
+    """
+
+    pcm_S: NDArray[np.int16]
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    damage: str = ""
+
+
+def decode(path: Path, *, max_duration_s: float) -> Decoded:
+    """Decodes the first audio stream of any container; channels are mixed, the rate converted.
+
+    Packets that cannot be decoded are left out and told in `damage`; the sound around them is kept.
+
+    Raises:
+        Quarantined: Not there, empty, not audio, nothing decodable, or longer than `max_duration_s`.
+    """
+    if not path.is_file():
+        raise Quarantined("not found", detail=str(path))
+    if path.stat().st_size == 0:
+        raise Quarantined("empty file", value=0, threshold=1, detail=str(path))
+    try:
+        with path.open("rb") as file, av.open(file, options=_NO_PROTOCOLS) as container:
+            if not container.streams.audio:
+                raise Quarantined("no audio stream", detail=f"{path}: {container.format.name}")
+            return _decode_stream(container, max_duration_s)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise Quarantined("not decodable", detail=f"{path}: {error}") from error
+
+
+def _decode_stream(container: "av.container.InputContainer", max_duration_s: float) -> Decoded:
+    stream = container.streams.audio[0]
+    packets = _Packets(container, stream)
+    blocks: list[NDArray[np.int16]] = []
+    num_samples = 0
+    for block in _resampled(packets):
+        blocks.append(block)
+        num_samples += block.size
+        if seconds(num_samples) > max_duration_s:
+            raise Quarantined("too long", value=seconds(num_samples), threshold=max_duration_s)
+    if not num_samples:
+        raise Quarantined("no sound decoded", value=0, threshold=1, detail=packets.damage)
+    return Decoded(
+        pcm_S=np.concatenate(blocks),
+        codec=stream.codec_context.name,
+        sample_rate_hz=stream.codec_context.sample_rate,
+        channels=stream.codec_context.channels,
+        damage=packets.damage,
+    )
+
+
+class _Packets:
+    """The frames of a stream, bad packets counted and passed over."""
+
+    def __init__(self, container: "av.container.InputContainer", stream: "av.audio.stream.AudioStream") -> None:
+        self.container = container
+        self.stream = stream
+        self.num_bad = 0
+        self.ended_early = ""
+
+    @property
+    def damage(self) -> str:
+        bad = f"{self.num_bad} packets not decodable" if self.num_bad else ""
+        return "; ".join(part for part in (bad, self.ended_early) if part)
+
+    def frames(self) -> Iterator["av.AudioFrame"]:
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError as error:
+                self.ended_early = f"ends early: {error}"
+                return
+            yield from self._decoded(packet)
+
+    def _decoded(self, packet: "av.Packet") -> list["av.AudioFrame"]:
+        try:
+            return list(packet.decode())
+        except av.error.FFmpegError:
+            self.num_bad += 1
+            return []
+
+
+def _resampled(packets: _Packets) -> Iterator[NDArray[np.int16]]:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+    for frame in packets.frames():
+        frame.pts = None  # a jump in time stamps must not become an error: samples are counted, not clocked
+        for converted in resampler.resample(frame):
+            yield _to_pcm(converted)
+    for converted in resampler.resample(None):
+        yield _to_pcm(converted)
+
+
+def _to_pcm(frame: "av.AudioFrame") -> NDArray[np.int16]:
+    audio_S = np.nan_to_num(frame.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
+    scaled = np.clip(np.rint(audio_S * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+    pcm_S: NDArray[np.int16] = scaled.astype(np.int16)
+    return pcm_S
+
+
+__all__ = ["Decoded", "decode"]

@@ -1,0 +1,21 @@
+"""All that a recipe can say, one table a room."""
+
+from pydantic import Field
+
+from spelangy.core.settings import Settings
+from spelangy.curate.config import CurateSettings
+
+
+class Recipe(Settings):
+    """One experiment, readable top to bottom. Defaults live with the room that uses them.
+
+    Attributes:
+        name: Its refs in the store; the file's name unless stated.
+        seed: Root of every random stream.
+        allow_network: Whether a model may be fetched from the hub when no wheel, path or cache holds it.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    seed: int = 0
+    allow_network: bool = False
+    curate: CurateSettings = CurateSettings()
