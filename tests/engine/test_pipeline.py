@@ -128,6 +128,26 @@ def test_drops_are_counted_and_a_failing_item_costs_only_itself(store: Store, ca
     assert "unlucky" in drops["n13"]["detail"]
 
 
+def test_a_step_that_fails_on_every_item_is_a_bug_and_no_empty_table(store: Store, calls: Path) -> None:
+    with pytest.raises(AssertionError, match="unlucky"):
+        pipeline(squares_step([13], calls)).run(store, NATIVE, QUIET)
+    assert store.ref("numbers", "squares") is None
+
+
+def test_what_failed_is_tried_again_by_the_next_run_that_needs_it(store: Store, calls: Path) -> None:
+    shared = {"factor": 1}
+    pipeline(replace(squares_step([13, 1], calls), config=shared)).run(store, NATIVE, QUIET)
+    for file in calls.iterdir():
+        file.unlink()
+    source = ArtefactStep(
+        name="source", version=1, config={}, build=lambda inputs, directory, report: _write(directory)
+    )
+    again = replace(squares_step([13, 1], calls), config=shared, inputs=("source",))
+    finished = Pipeline("numbers", [source, again]).run(store, NATIVE, QUIET)["squares"]
+    assert [file.name for file in calls.iterdir()] == [record_id("n13")]
+    assert store.table(finished.stored.key, "drops").num_rows == 1
+
+
 def test_a_request_that_cannot_be_met_stops_the_run(store: Store, calls: Path) -> None:
     with pytest.raises(UserError, match="cannot be asked") as caught:
         pipeline(squares_step([1313], calls)).run(store, NATIVE, QUIET)

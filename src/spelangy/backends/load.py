@@ -1,7 +1,14 @@
-"""From a recipe's choice of backend to the thing itself, and to what identifies it in a lineage."""
+"""From a recipe's choice of backend to the thing itself, and to what identifies it in a lineage.
 
+Beside its role's Protocol an adapter has a class method ``describe(**options) -> ModelInfo``: which model it would be
+with these options, found and verified but not loaded.
+"""
+
+from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
+from spelangy.backends.protocols import ModelInfo
 from spelangy.core.errors import UserError
 from spelangy.core.plugins import find_backend
 from spelangy.core.settings import BackendChoice
@@ -14,18 +21,36 @@ def create(role: str, choice: BackendChoice) -> Any:
         UserError: When no such backend is installed, its weights are missing, or it does not take one of the options.
     """
     kind = find_backend(role, choice.name).load()
-    try:
-        return kind(**choice.options)
-    except TypeError as error:
-        raise UserError(
-            f"{role} backend {choice.name!r}: {error}", hint=f"see `spelangy models list` and the docstring of {kind}"
-        ) from error
+    _check_options(kind, role, choice)
+    return kind(**choice.options)
+
+
+def describe(role: str, choice: BackendChoice, allow_network: bool = False) -> ModelInfo:
+    """Which model the choice stands for on this machine; loads nothing.
+
+    Args:
+        allow_network: Whether the adapter may fetch its weights from the hub, if it knows how to.
+
+    Raises:
+        UserError: As for `create`.
+    """
+    kind = find_backend(role, choice.name).load()
+    _check_options(kind, role, choice)
+    options = dict(choice.options)
+    if "allow_network" in signature(kind.describe).parameters:
+        options["allow_network"] = allow_network
+    info: ModelInfo = kind.describe(**options)
+    return info
 
 
 def identity(role: str, choice: BackendChoice) -> dict[str, Any]:
-    """What identifies the backend's answers: name, options and the exact revision of its weights. Loads no model.
+    """What decides the backend's answers: name, options and the exact revision of its weights."""
+    return {"name": choice.name, "options": dict(choice.options), "revision": describe(role, choice).revision}
 
-    An adapter tells its revision by a class method ``revision(**options) -> str``.
-    """
-    kind = find_backend(role, choice.name).load()
-    return {"name": choice.name, "options": dict(choice.options), "revision": kind.revision(**choice.options)}
+
+def _check_options(kind: Callable[..., Any], role: str, choice: BackendChoice) -> None:
+    try:
+        signature(kind).bind(**choice.options)
+    except TypeError as error:
+        takes = ", ".join(signature(kind).parameters)
+        raise UserError(f"{role} backend {choice.name!r}: {error}", hint=f"it takes: {takes}") from error

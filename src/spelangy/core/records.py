@@ -66,7 +66,7 @@ class Turn:
     end: int
     speaker: str
     is_overlap: bool
-    embedding: tuple[Float32, ...]
+    embedding: tuple[Float32, ...] = ()
 
     @property
     def span(self) -> Span:

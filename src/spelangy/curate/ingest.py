@@ -1,6 +1,6 @@
 """Step ``ingest``: sources → recordings in the audio store, or quarantined with a reason."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -85,5 +85,9 @@ def ingest_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
 
 def _identity(entry: FoundSource) -> dict[str, object]:
     """What decides a recording: content and carried fields. Where it lies does not."""
-    kept = {name: value for name, value in asdict(entry).items() if name in ("id", "source", "licence")}
-    return {**kept, "copies": len(entry.copies)}
+    return {
+        "id": entry.file.id,
+        "source": entry.source,
+        "licence": entry.licence,
+        "num_copies": len(entry.file.copies),
+    }

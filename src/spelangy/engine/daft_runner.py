@@ -34,14 +34,7 @@ SHARDS_PER_WORKER = 4
 """At least this many shards a worker where items allow, so that the last one does not keep the others waiting."""
 
 _OUTCOME = DataType.struct(
-    {
-        "item_id": DataType.string(),
-        "seconds": DataType.float64(),
-        "drops": DataType.int64(),
-        "error": DataType.string(),
-        "hint": DataType.string(),
-        "kind": DataType.string(),
-    }
+    {name: DataType.string() for name in ("item_id", "kind", "error", "hint")} | {"seconds": DataType.float64()}
 )
 
 
@@ -82,11 +75,11 @@ def start_runner(runner: str, address: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One finished item, as the driver hears of it."""
+    """One finished item, as the driver hears of it; `failure` is empty unless the worker broke on it."""
 
     item_id: str
     seconds: float
-    num_drops: int
+    failure: str
 
 
 def run_items(
@@ -118,9 +111,9 @@ def run_items(
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     if row["kind"] == "UserError":
         raise UserError(row["error"], hint=row["hint"])
-    if row["kind"]:
+    if row["kind"] == "AssertionError":
         raise AssertionError(row["error"])
-    return Outcome(item_id=row["item_id"], seconds=row["seconds"], num_drops=row["drops"])
+    return Outcome(item_id=row["item_id"], seconds=row["seconds"], failure=row["error"])
 
 
 def _shard_runner(step: TableStep, num_workers: int, batch_items: int) -> Any:
@@ -148,50 +141,53 @@ class _ShardRunner:
             finished = [_work(self.step_name, self.worker, item) for item in items]
             self.shards.commit(finished)
         except UserError as error:
-            return [_refusal("UserError", error.message, error.hint)] * len(items)
+            return [_told(kind="UserError", error=error.message, hint=error.hint)] * len(items)
         except AssertionError:
-            return [_refusal("AssertionError", traceback.format_exc(), "")] * len(items)
+            return [_told(kind="AssertionError", error=traceback.format_exc())] * len(items)
         return [
-            {
-                "item_id": item.item_id,
-                "seconds": item.seconds,
-                "drops": len(item.drops),
-                "error": "",
-                "hint": "",
-                "kind": "",
-            }
-            for item in finished
+            _told(item.item_id, item.seconds, error=item.drops[0].detail if item.failed else "") for item in finished
         ]
 
 
-def _refusal(kind: str, message: str, hint: str) -> dict[str, Any]:
-    return {"item_id": "", "seconds": 0.0, "drops": 0, "error": message, "hint": hint, "kind": kind}
+def _told(item_id: str = "", seconds: float = 0.0, kind: str = "", error: str = "", hint: str = "") -> dict[str, Any]:
+    return {"item_id": item_id, "kind": kind, "error": error, "hint": hint, "seconds": seconds}
 
 
 def _work(step_name: str, worker: Worker, item: Item) -> FinishedItem:
     """One item; whatever is wrong with it becomes a counted drop, never the end of the run."""
     started = time.perf_counter()
+    produced, drops, failed = Produced(records={}), [], False
     try:
         produced = worker(item)
+        drops = [_drop(step_name, item["id"], order, part) for order, part in enumerate(produced.drops)]
     except Dropped as dropped:
-        produced = Produced(records={}, drops=[(item["id"], dropped, _duration_s(item))])
+        drops = [_drop(step_name, item["id"], 0, (item["id"], dropped, _duration_s(item)))]
     except (UserError, AssertionError):
         raise
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
-        failed = Drop(
-            id=record_id(step_name, item["id"], 0), item_id=item["id"], step=step_name, kind="failed", reason="error",
-            value=None, threshold=None, detail=detail, duration_s=_duration_s(item),
-        )  # fmt: skip
-        return FinishedItem(
-            item_id=item["id"], item_digest=item_digest(item), seconds=time.perf_counter() - started, drops=[failed],
-            records={},
-        )  # fmt: skip
-    drops = [_drop(step_name, item["id"], order, part) for order, part in enumerate(produced.drops)]
+        drops, failed = [_failure(step_name, item, error)], True
     return FinishedItem(
-        item_id=item["id"], item_digest=item_digest(item), seconds=time.perf_counter() - started, drops=drops,
+        item_id=item["id"],
+        item_digest=item_digest(item),
+        seconds=time.perf_counter() - started,
+        failed=failed,
+        drops=drops,
         records=produced.records,
-    )  # fmt: skip
+    )
+
+
+def _failure(step_name: str, item: Item, error: Exception) -> Drop:
+    return Drop(
+        id=record_id(step_name, item["id"], 0),
+        item_id=item["id"],
+        step=step_name,
+        kind="failed",
+        reason="error",
+        value=None,
+        threshold=None,
+        detail=f"{type(error).__name__}: {error}",
+        duration_s=_duration_s(item),
+    )
 
 
 def _drop(step_name: str, item_id: str, order: int, part: tuple[str, Dropped, float]) -> Drop:

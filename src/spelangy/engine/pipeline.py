@@ -187,7 +187,11 @@ def run_table_step(
     settings: RunnerSettings,
     report: Callable[[int, int], None],
 ) -> StoredObject:
-    """Does the pending items of a step and commits its tables."""
+    """Does the pending items of a step and commits its tables.
+
+    Raises:
+        AssertionError: When every item fails.
+    """
     shards = ShardFolder(inputs.store.files.root, _family(lineage, step), step.outputs)
     items = step.items(inputs)
     digests = pa.array([item_digest(item) for item in items.to_pylist()], pa.string())
@@ -197,9 +201,13 @@ def run_table_step(
     report(done, items.num_rows)
     if pending.num_rows:
         start_runner(settings.runner, settings.address)
+        failures = []
         for outcome in run_items(step, pending, step.worker(inputs), shards, settings):
-            done += bool(outcome.item_id)
+            done += 1
+            failures += [outcome.failure] if outcome.failure else []
             report(done, items.num_rows)
+        # One bad item is bad data; all of them is a bug, and must not end as an empty table.
+        assert len(failures) < items.num_rows, f"{step.name} failed on every item; the first: {failures[0]}"
     tables = shards.collect(digests)
     circumstances = {
         "num_items": items.num_rows,

@@ -2,7 +2,7 @@
 
 A shard is one Parquet file with a row per finished item:
 
-    item_id · item_digest · seconds · drops: list<struct> · one list<struct> column per output table
+    item_id · item_digest · seconds · failed · drops: list<struct> · one list<struct> column per output table
 
 It is written whole or not at all. Shards belong to a *family*: {step, version, config, seed, shared inputs}, that is,
 to all that decides an item's output except the item itself. The item's own row is covered by `item_digest`.
@@ -30,11 +30,16 @@ DROPS = "drops"
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedItem:
-    """One item's outcome."""
+    """One item's outcome.
+
+    Attributes:
+        failed: The worker broke on it. Counted in the table, and tried again by the next run that needs it.
+    """
 
     item_id: str
     item_digest: str
     seconds: float
+    failed: bool
     drops: Sequence[Drop]
     records: Mapping[str, Sequence[Any]]
 
@@ -70,19 +75,22 @@ class ShardFolder:
         Files(self.root).write(f"{self.folder}/{os.getpid()}-{uuid.uuid4().hex}.parquet", sink.getvalue())
 
     def finished(self) -> pa.Table:
-        """item_digest and seconds of all that is finished."""
-        tables = [self._read(name, ["item_digest", "seconds"]) for name in self._names()]
-        schema = pa.schema([pa.field("item_digest", pa.string()), pa.field("seconds", pa.float64())])
-        return pa.concat_tables([schema.empty_table(), *tables])
+        """item_digest and seconds of all that is finished and did not fail."""
+        tables = [self._read(name, ["item_digest", "seconds", "failed"]) for name in self._names()]
+        columns = [("item_digest", pa.string()), ("seconds", pa.float64()), ("failed", pa.bool_())]
+        found = pa.concat_tables([pa.schema(columns).empty_table(), *tables])
+        return found.filter(pc.invert(found["failed"])).drop_columns(["failed"])
 
     def collect(self, item_digests: pa.Array) -> dict[str, pa.Table]:
         """The output tables, drops included, of the items wanted; an item finished twice counts once."""
         record_types = {**self.outputs, DROPS: Drop}
         found: dict[str, list[pa.Table]] = {name: [] for name in record_types}
         missing = item_digests
-        for shard_name in self._names():
+        # What failed once may have succeeded later: failures count only where there is nothing better.
+        for is_failed, shard_name in ((is_failed, name) for is_failed in (False, True) for name in self._names()):
             shard = self._read(shard_name)
-            shard = shard.filter(pc.is_in(shard["item_digest"], missing))
+            wanted = pc.and_(pc.is_in(shard["item_digest"], missing), pc.equal(shard["failed"], is_failed))
+            shard = shard.filter(wanted)
             missing = missing.filter(pc.invert(pc.is_in(missing, shard["item_digest"].combine_chunks())))
             for name in record_types:
                 found[name].append(_explode(shard[name], record_types[name]))
@@ -104,6 +112,7 @@ class ShardFolder:
             pa.field("item_id", pa.string()),
             pa.field("item_digest", pa.string()),
             pa.field("seconds", pa.float64()),
+            pa.field("failed", pa.bool_()),
         ]
         return pa.schema(plain + nested)
 
@@ -114,6 +123,7 @@ def _row(item: FinishedItem) -> dict[str, Any]:
         "item_id": item.item_id,
         "item_digest": item.item_digest,
         "seconds": item.seconds,
+        "failed": item.failed,
         DROPS: [asdict(drop) for drop in item.drops],
         **records,
     }

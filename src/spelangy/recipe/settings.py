@@ -4,6 +4,10 @@ from pydantic import Field
 
 from spelangy.core.settings import Settings
 from spelangy.curate.config import CurateSettings
+from spelangy.evals.config import EvalSettings
+from spelangy.synth.config import SynthSettings
+from spelangy.tokens.config import TokensSettings
+from spelangy.train.config import TrainConfig
 
 
 class Recipe(Settings):
@@ -11,7 +15,7 @@ class Recipe(Settings):
 
     Attributes:
         name: Its refs in the store; the file's name unless stated.
-        seed: Root of every random stream.
+        seed: Root of every random stream but the training's own.
         allow_network: Whether a model may be fetched from the hub when no wheel, path or cache holds it.
     """
 
@@ -19,3 +23,7 @@ class Recipe(Settings):
     seed: int = 0
     allow_network: bool = False
     curate: CurateSettings = CurateSettings()
+    synth: SynthSettings = SynthSettings()
+    tokens: TokensSettings = TokensSettings()
+    train: TrainConfig = TrainConfig()
+    evals: EvalSettings = EvalSettings()

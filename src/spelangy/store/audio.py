@@ -58,6 +58,11 @@ def to_pcm(audio_S: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.rint(np.clip(audio_S, -1.0, 1.0) * _FULL_SCALE).astype(np.int16)
 
 
+def float_audio(pcm_S: NDArray[np.int16]) -> NDArray[np.float32]:
+    """16-bit samples as float32 in [-1, 1), as `AudioStore.read` gives them."""
+    return pcm_S.astype(np.float32) / np.float32(_FULL_SCALE + 1)
+
+
 def flac_bytes(pcm_S: NDArray[np.int16] | NDArray[np.float32]) -> bytes:
     """Samples at 16 kHz as a FLAC file in memory."""
     sink = io.BytesIO()

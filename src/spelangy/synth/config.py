@@ -1,5 +1,7 @@
 """What a recipe's ``[synth]`` table can say."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from spelangy.core.settings import BackendChoice, Settings
@@ -46,11 +48,14 @@ class SynthSettings(Settings):
 
     Attributes:
         warc: WARC files or globs.
+        contamination: What of an evaluation question bars a text from training: the ``whole`` question, or any
+            ``partial`` run of six words (the paper's n-gram definition).
         pause_s: Silence after each sentence.
         loudness_db: Root mean square level that every sentence is brought to, dB below full scale.
     """
 
     warc: tuple[str, ...] = ()
+    contamination: Literal["whole", "partial"] = "partial"
     krist: KristSettings = KristSettings()
     quest: QuestSettings = QuestSettings()
     voices: tuple[VoiceSettings, ...] = (VoiceSettings(tts=BackendChoice(name="hibari"), voice="heart"),)

@@ -145,7 +145,7 @@ def _turn(script: Script, audio: str, index: int, span: Span, part: SpokenSegmen
 def _chunk(script: Script, audio: str, index: int, span: Span, part: SpokenSegment) -> Chunk:
     return Chunk(
         id=part.id,
-        document_id=script.id,
+        document_id=f"{script.page_id}-{script.id}",
         recording_id=script.id,
         audio=audio,
         index=index,

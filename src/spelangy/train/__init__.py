@@ -1,1 +1,1 @@
-"""The speech LM: vocabulary, loss, training loop, checkpoints, generation."""
+"""The speech LM: model, loss, training loop, checkpoints, generation."""

@@ -1,0 +1,217 @@
+"""``run``, ``plan`` and ``report``: whole recipes."""
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from spelangy.cli.options import (
+    DEFAULT_STORE,
+    AddressOption,
+    Circumstances,
+    JsonOption,
+    QuietOption,
+    RecipeArgument,
+    RunnerOption,
+    SetOption,
+    StoreOption,
+    WorkersOption,
+    circumstances,
+)
+from spelangy.cli.printing import print_json, print_rows
+from spelangy.core.errors import UserError
+from spelangy.core.records import Drop
+from spelangy.core.schema import from_table
+from spelangy.curate.config import AudioSource
+from spelangy.engine.pipeline import FinishedStep, Pipeline
+from spelangy.engine.progress import StepProgress
+from spelangy.recipe.load import load_recipe
+from spelangy.recipe.models import resolve_models
+from spelangy.recipe.path import recipe_pipeline
+from spelangy.recipe.settings import Recipe
+from spelangy.report.data import ModelRow, ReportData
+from spelangy.report.gather import gather
+from spelangy.report.page import render
+from spelangy.report.tables import RunStep
+from spelangy.store.objects import Store
+
+AudioOption = Annotated[
+    list[str] | None, typer.Option("--audio", help="More recordings: a file, folder or glob. Repeatable.")
+]
+
+
+def with_audio(recipe: Recipe, audio: list[str] | None) -> Recipe:
+    """The recipe with recordings given on the command line beside its own."""
+    if not audio:
+        return recipe
+    sources = (*recipe.curate.sources, AudioSource(uris=tuple(audio)))
+    return recipe.model_copy(update={"curate": recipe.curate.model_copy(update={"sources": sources})})
+
+
+def run_pipeline(pipeline: Pipeline, store: Store, settings: Circumstances) -> dict[str, FinishedStep]:
+    """Runs a pipeline with progress on stderr."""
+    return pipeline.run(store, settings.runner, StepProgress(quiet=settings.quiet))
+
+
+def quarantine_exit_code(recipe: Recipe, store: Store, finished: Mapping[str, FinishedStep]) -> int:
+    """3 when more inputs were quarantined than the recipe allows, else 0."""
+    if "ingest" not in finished:
+        return 0
+    key = finished["ingest"].stored.key
+    drops = from_table(store.table(key, "drops"), Drop)
+    quarantined = sum(drop.kind == "quarantined" for drop in drops)
+    num_inputs = store.table(key, "recordings").num_rows
+    return 3 if quarantined > recipe.curate.max_quarantined_ratio * num_inputs else 0
+
+
+def write_report(
+    recipe: Recipe, recipe_text: str, store: Store, finished: Mapping[str, FinishedStep], commands: list[str]
+) -> tuple[ReportData, str]:
+    """Renders the run's page into the store; returns its data and where it is."""
+    steps = {
+        name: RunStep(stored=step.stored, status=step.status, why=step.why, seconds=step.seconds)
+        for name, step in finished.items()
+    }
+    data = gather(
+        store,
+        steps,
+        title=recipe.name,
+        recipe=recipe_text,
+        created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        models=[
+            ModelRow(
+                role=model.role, name=model.name, revision=model.revision, licence=model.licence, origin=model.origin
+            )
+            for model in resolve_models(recipe)
+        ],
+        commands=commands,
+    )
+    name = f"reports/{recipe.name}.html"
+    store.files.write(name, render(data).encode())
+    return data, store.files.url(name)
+
+
+def summary_of(finished: Mapping[str, FinishedStep], data: ReportData, report: str) -> dict[str, Any]:
+    """A run's result for machines."""
+    return {
+        "report": report,
+        "steps": [
+            {"step": name, "status": step.status, "why": step.why, "seconds": round(step.seconds, 2),
+             "key": step.stored.key}
+            for name, step in finished.items()
+        ],
+        "findings": list(data.findings),
+        "funnel": [
+            {"stage": stage.name, "unit": stage.unit, "num_in": stage.num_in, "num_kept": stage.num_kept,
+             "hours_kept": stage.hours_kept,
+             "drops": [{"reason": drop.reason, "kind": drop.kind, "count": drop.count} for drop in stage.drops]}
+            for stage in data.funnel
+        ],
+        "scores": score_table(data),
+    }  # fmt: skip
+
+
+def score_table(data: ReportData) -> list[dict[str, Any]]:
+    """The evaluation as rows."""
+    return [
+        {
+            "condition": row.condition,
+            "items": row.num_items,
+            "accuracy": round(row.accuracy, 4),
+            "low_95": round(row.low, 4),
+            "high_95": round(row.high, 4),
+            "p_above_chance": row.p_value,
+            "reads": row.verdict,
+        }
+        for row in data.scores
+    ]
+
+
+def funnel_table(data: ReportData) -> list[dict[str, Any]]:
+    """The funnel as rows, one line a stage."""
+    return [
+        {
+            "stage": stage.name,
+            "unit": stage.unit,
+            "in": stage.num_in,
+            "kept": stage.num_kept,
+            "minutes_kept": "" if stage.hours_kept is None else f"{60 * stage.hours_kept:.1f}",
+            "left_out": ", ".join(f"{drop.reason} {drop.count}" for drop in stage.drops) or "nothing",
+        }
+        for stage in data.funnel
+    ]
+
+
+def print_run(data: ReportData, report: str) -> None:
+    """A run's result for people."""
+    print_rows("What was kept", funnel_table(data))
+    if data.scores:
+        print_rows("Spoken multiple choice, chance 25 %", score_table(data))
+    for finding in data.findings:
+        print(f"· {finding}")
+    for note in data.score_notes[:1]:
+        print(f"· {note}")
+    print(f"report: {report}")
+
+
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    audio: AudioOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    runner: RunnerOption = "native",
+    address: AddressOption = "auto",
+    workers: WorkersOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a recipe: what is stored and unchanged is reused. Ends with the report's path and a table of scores."""
+    settings = circumstances(runner, address, workers, quiet)
+    loaded = with_audio(load_recipe(recipe, set_ or []), audio)
+    opened = Store(store)
+    finished = run_pipeline(recipe_pipeline(loaded, opened), opened, settings)
+    data, report = write_report(loaded, recipe.read_text(), opened, finished, [f"spelangy run {recipe}"])
+    if json:
+        print_json(summary_of(finished, data, report))
+    else:
+        print_run(data, report)
+    raise typer.Exit(quarantine_exit_code(loaded, opened, finished))
+
+
+def plan(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    audio: AudioOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Say what a run would do, and why, without doing it."""
+    loaded = with_audio(load_recipe(recipe, set_ or []), audio)
+    opened = Store(store)
+    steps = recipe_pipeline(loaded, opened).plan(opened)
+    rows = [{"step": step.step, "status": step.status, "why": step.why, "key": step.key[:12]} for step in steps]
+    if json:
+        print_json(rows)
+    else:
+        print_rows(f"Plan of {recipe}", rows)
+
+
+def report(recipe: RecipeArgument, set_: SetOption = None, store: StoreOption = DEFAULT_STORE) -> None:
+    """Render the page of a finished run again, from what is stored."""
+    loaded = load_recipe(recipe, set_ or [])
+    opened = Store(store)
+    pipeline = recipe_pipeline(loaded, opened)
+    waiting = [step.step for step in pipeline.plan(opened) if step.status != "reuse"]
+    if waiting:
+        raise UserError(f"not everything is built: {', '.join(waiting)}", hint=f"spelangy run {recipe}")
+    finished = run_pipeline(pipeline, opened, circumstances("native", "auto", 0, quiet=True))
+    _, place = write_report(loaded, recipe.read_text(), opened, finished, [f"spelangy run {recipe}"])
+    print(place)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    app.command()(run)
+    app.command()(plan)
+    app.command()(report)

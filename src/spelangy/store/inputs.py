@@ -1,0 +1,89 @@
+"""Finds the input files that a recipe names and identifies each by its content."""
+
+import glob
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from spelangy.core.errors import UserError
+from spelangy.core.hashing import ID_HEX_DIGITS, record_id
+
+PACKAGE = "package:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundInput:
+    """One distinct content: its id, where it was found first, and the other places that hold the same bytes."""
+
+    id: str
+    uri: str
+    path: str
+    copies: tuple[str, ...] = ()
+
+
+def find_inputs(uris: Iterable[str], suffixes: Sequence[str]) -> list[FoundInput]:
+    """All inputs in the order found, one entry per distinct content.
+
+    An input that is not there gets an entry too, so that it is counted instead of vanishing.
+
+    Args:
+        uris: Files, folders (searched for `suffixes`), globs, or ``package:NAME/FILE`` inside an installed package.
+        suffixes: What a folder is searched for. A file named outright is taken whatever its name.
+
+    Raises:
+        UserError: When a ``package:`` is not installed.
+    """
+    found: dict[str, FoundInput] = {}
+    for uri, path in _paths(uris, tuple(suffixes)):
+        content = _content_id(path) or record_id("missing", uri)
+        entry = FoundInput(id=content, uri=uri, path=str(path))
+        found[content] = with_copy(found[content], uri) if content in found else entry
+    return list(found.values())
+
+
+def with_copy(entry: FoundInput, uri: str) -> FoundInput:
+    """`entry` with one more place of the same content; the place it already names is not its own copy."""
+    return entry if uri == entry.uri else replace(entry, copies=(*entry.copies, uri))
+
+
+def _paths(uris: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    for uri in uris:
+        if uri.startswith(PACKAGE):
+            yield uri, package_file(uri)
+        elif Path(uri).is_dir():
+            yield from ((str(path), path) for path in _in_folder(Path(uri), suffixes))
+        elif glob.has_magic(uri) and not Path(uri).exists():
+            yield from ((match, Path(match)) for match in sorted(glob.glob(uri, recursive=True)))  # noqa: PTH207
+        else:
+            yield uri, Path(uri)
+
+
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
+
+
+def package_file(uri: str) -> Path:
+    """The file that ``package:NAME/FILE`` names, without importing the package.
+
+    Raises:
+        UserError: When the package is not installed, or the name leads out of it.
+    """
+    package, _, name = uri.removeprefix(PACKAGE).partition("/")
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"{uri}: package {package!r} is not installed", hint=f"pip install {package.replace('_', '-')}")
+    root = Path(spec.submodule_search_locations[0]).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise UserError(f"{uri} leads out of the package", hint="name a file inside it")
+    return path
+
+
+def _content_id(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:ID_HEX_DIGITS]
+    except OSError:
+        return None

@@ -1,0 +1,134 @@
+"""Public stand-ins for models: small, exact and quick, for tests of everything that is built on them.
+
+`FakeSynthesizer` spells words in tones and `FakeRecognizer` reads them back, so a test can go from text to sound to
+words and times and know what must come out:
+
+    letters   t    h    e         c    a    t
+    sound     |tone|tone|tone|gap |tone|tone|tone|       one letter = 640 samples = 40 ms, a gap = 960 samples = 60 ms
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spelangy.backends.protocols import Audio, ModelInfo, RecognizedClip
+from spelangy.core.errors import Dropped, UserError, did_you_mean
+from spelangy.core.records import HypothesisWord
+from spelangy.core.spans import SAMPLE_RATE_HZ
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789'"
+LETTER_SAMPLES = 640
+GAP_SAMPLES = 960
+
+_MIDDLE = slice(80, 560)
+_LOUD_RATIO = 0.1
+
+
+def _tones(frequencies_hz: Sequence[float], num_samples: int) -> NDArray[np.float64]:
+    time_s = np.arange(num_samples) / SAMPLE_RATE_HZ
+    return np.cos(2 * np.pi * np.outer(frequencies_hz, time_s))
+
+
+_LETTER_HZ = [300.0 + 75.0 * index for index in range(len(LETTERS))]
+_VOICE_HZ = {"alto": 5_000.0, "bass": 4_000.0}
+
+
+class FakeSynthesizer:
+    """Speaks in tones: one for each letter, under a weak high one that is the voice's own."""
+
+    info = ModelInfo(role="tts", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+    voices: tuple[str, ...] = tuple(_VOICE_HZ)
+
+    def synthesize(self, text: str, voice: str) -> Audio:
+        """Tones for the words of `text` (letters, digits and apostrophes; case is lost), shape [S].
+
+        Raises:
+            Dropped: ``nothing to say`` when there are none.
+            UserError: When `voice` is not one of `voices`.
+        """
+        if voice not in self.voices:
+            raise UserError(f"fake has no voice {voice!r}", hint=did_you_mean(voice, self.voices))
+        words = re.findall(r"[a-z0-9']+", text.lower())
+        if not words:
+            raise Dropped("nothing to say")
+        gap = np.zeros(GAP_SAMPLES)
+        sound = np.concatenate([part for word in words for part in (gap, _spelled(word, voice))])
+        return np.asarray(sound[GAP_SAMPLES:], np.float32)
+
+
+def _spelled(word: str, voice: str) -> NDArray[np.float64]:
+    letters = 0.3 * _tones([_LETTER_HZ[LETTERS.index(letter)] for letter in word], LETTER_SAMPLES)
+    return np.asarray((letters + 0.05 * _tones([_VOICE_HZ[voice]], LETTER_SAMPLES)).ravel())
+
+
+class FakeRecognizer:
+    """Reads the tones of `FakeSynthesizer`, with exact word times; other sound gives some word or none.
+
+    Args:
+        name: Goes into `info`: several fakes make an ensemble.
+        mishears: What it says instead of a word; the empty string for nothing.
+    """
+
+    def __init__(self, *, name: str = "fake", mishears: Mapping[str, str] | None = None) -> None:
+        self.info = ModelInfo(
+            role="asr", name=name, revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes"
+        )
+        self._mishears = dict(mishears or {})
+
+    def transcribe(self, clips: Sequence[Audio]) -> list[RecognizedClip]:
+        """One result per clip, in order; each clip on its own."""
+        return [RecognizedClip(words=tuple(self._words(clip))) for clip in clips]
+
+    def _words(self, clip: Audio) -> list[HypothesisWord]:
+        heard = [(_read(clip[start:end]), start, end) for start, end in _loud_runs(clip)]
+        said = [(self._mishears.get(text, text), start, end) for text, start, end in heard]
+        return [
+            HypothesisWord(text=text, start=start, end=end, confidence=1.0, is_timed=True)
+            for text, start, end in said
+            if text
+        ]
+
+
+def _loud_runs(clip: Audio) -> list[tuple[int, int]]:
+    loudness = np.abs(clip)
+    loud = np.flatnonzero(loudness > _LOUD_RATIO * loudness.max(initial=0.0))
+    if not loud.size:
+        return []
+    breaks = np.flatnonzero(np.diff(loud) > GAP_SAMPLES // 2)
+    starts = [loud[0], *loud[breaks + 1]]
+    ends = [*loud[breaks], loud[-1]]
+    return [(int(start), int(end) + 1) for start, end in zip(starts, ends, strict=True)]
+
+
+def _read(run: Audio) -> str:
+    num_letters = round(run.size / LETTER_SAMPLES)
+    room = num_letters * LETTER_SAMPLES
+    letters = np.pad(run, (0, max(0, room - run.size)))[:room].reshape(num_letters, LETTER_SAMPLES)
+    spectrum = np.abs(np.fft.rfft(letters[:, _MIDDLE] * np.hanning(480), n=LETTER_SAMPLES * 5))
+    bins = [round(hz * LETTER_SAMPLES * 5 / SAMPLE_RATE_HZ) for hz in _LETTER_HZ]
+    return "".join(LETTERS[index] for index in spectrum[:, bins].argmax(axis=1))
+
+
+class FakeLanguageModel:
+    """Answers from a list, and gives any other text back unchanged; a token is a word.
+
+    Args:
+        answers: Text to answer.
+    """
+
+    info = ModelInfo(role="llm", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+
+    def __init__(self, *, answers: Mapping[str, str] | None = None) -> None:
+        self._answers = dict(answers or {})
+
+    def complete(self, instruction: str, text: str, max_tokens: int) -> str:  # noqa: ARG002  # the Protocol's names
+        """The first `max_tokens` words of the answer to `text`; the instruction is not read.
+
+        Raises:
+            UserError: When `max_tokens` is below 1.
+        """
+        if max_tokens < 1:
+            raise UserError(f"max_tokens is {max_tokens}", hint="at least 1")
+        return " ".join(self._answers.get(text, text).split()[:max_tokens])
