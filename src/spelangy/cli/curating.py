@@ -29,7 +29,7 @@ from spelangy.cli.running import (
     write_report,
 )
 from spelangy.core.errors import UserError
-from spelangy.recipe.load import load_recipe, recipe_from
+from spelangy.recipe.load import default_curation, load_recipe
 from spelangy.recipe.path import recipe_pipeline
 from spelangy.recipe.settings import Recipe
 from spelangy.store.objects import Store
@@ -57,8 +57,7 @@ def curate(
 ) -> None:
     """Recordings → turns → three ASR systems → ROVER → chunk views, and a report to listen to."""
     settings = circumstances(runner, address, workers, quiet)
-    loaded = load_recipe(recipe, set_ or []) if recipe else recipe_from({"name": "curate"}, where="default curation")
-    loaded = with_audio(loaded, audio)
+    loaded = with_audio(load_recipe(recipe, set_ or []) if recipe else default_curation(set_ or []), audio)
     if not loaded.curate.sources:
         raise UserError("curate: no recordings", hint="give some: --audio FILE, folder or glob")
     _run_part(loaded, recipe, [f"chunks-{view}" for view in loaded.curate.views], out, settings, json)

@@ -29,7 +29,7 @@ from spelangy.tokens.documents import SPANS_FOLDER
 from spelangy.tokens.interleave import Modality
 from spelangy.tokens.span_store import SpanStore
 from spelangy.tokens.text_tokenizer import TextTokenizer
-from spelangy.train.step import TrainingRows
+from spelangy.train.rows import TrainingRows
 
 data_app = typer.Typer(help="Look into the store, or take data out of it.", no_args_is_help=True)
 models_app = typer.Typer(help="Which models can be used here.", no_args_is_help=True)

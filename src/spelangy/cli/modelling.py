@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,14 +29,23 @@ from spelangy.store.audio import float_audio
 from spelangy.store.objects import Store
 from spelangy.study.arms import load_study
 from spelangy.study.run import run_study
-from spelangy.train.speech_lm import SpeechLM
 from spelangy.train.step import MODEL_FOLDER
+
+if TYPE_CHECKING:
+    from spelangy.train.speech_lm import SpeechLM
 
 MAX_PROMPT_S = 600.0
 
 tokenizer_app = typer.Typer(help="Speech tokenizers: train one, turn sound into units.", no_args_is_help=True)
 
 ModelArgument = Annotated[Path, typer.Argument(help="A model folder, as `spelangy train` prints it.")]
+
+
+def _speech_lm(model: Path) -> "SpeechLM":
+    # PyTorch and transformers take seconds to import; only commands that run a model pay for them.
+    from spelangy.train.speech_lm import SpeechLM
+
+    return SpeechLM.load(model)
 
 
 def _run_step(recipe: Path, set_: list[str] | None, store: str, settings: Circumstances, step: str) -> FinishedStep:
@@ -64,7 +73,7 @@ def encode(
     audio: Annotated[list[Path], typer.Argument(help="Audio files of any kind.")],
 ) -> None:
     """Units of audio files, 12.5 a second, as JSON lines on stdout."""
-    lm = SpeechLM.load(model)
+    lm = _speech_lm(model)
     for path in audio:
         units = lm.units(float_audio(decode(path, max_duration_s=MAX_PROMPT_S).pcm_S))
         print_json({"audio": str(path), "units": units.tolist()})
@@ -107,7 +116,7 @@ def generate(
         raise UserError("generate: give one prompt", hint="--text TEXT or --audio FILE")
     if to not in ("text", "speech"):
         raise UserError(f"--to {to}", hint="text or speech")
-    lm = SpeechLM.load(model)
+    lm = _speech_lm(model)
     heard = None if audio is None else float_audio(decode(audio, max_duration_s=MAX_PROMPT_S).pcm_S)
     answer = lm.continue_prompt(text=text, audio_S=heard, to=to, max_tokens=max_tokens)  # type: ignore[arg-type]
     if json:

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+PIPE_COLUMNS = 160
+
 
 def print_json(value: Any) -> None:
     """`value` as one JSON document on stdout."""
@@ -24,9 +26,10 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_text(row[name]) for name in columns))
-    console = Console(markup=False, highlight=False)
     # A pipe has no width: rows stay whole instead of being folded at 80 columns.
-    console.print(table, width=None if console.is_terminal else 200)
+    is_terminal = sys.stdout.isatty()
+    console = Console(markup=False, highlight=False, width=None if is_terminal else PIPE_COLUMNS)
+    console.print(table)
 
 
 def _text(value: Any) -> str:

@@ -13,12 +13,15 @@ def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; floats by their shortest exact form, so equal values give equal bytes.
 
     Raises:
-        TypeError: When `value` holds anything JSON cannot say (NaN included): such a value has no canonical form.
+        TypeError: When `value` holds anything JSON cannot say (NaN and halves of surrogate pairs included): such a
+            value has no canonical form.
     """
     try:
-        return json.dumps(
+        text = json.dumps(
             value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
         )
+        text.encode()
+        return text
     except ValueError as error:
         raise TypeError(f"no canonical form: {error}") from error
 
@@ -30,7 +33,11 @@ def _plain(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, 64 hex digits."""
+    """SHA-256 of the canonical JSON of `value`, 64 hex digits.
+
+    Raises:
+        TypeError: When `value` has no canonical form.
+    """
     return digest_bytes(canonical_json(value).encode())
 
 

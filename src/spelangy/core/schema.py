@@ -92,8 +92,14 @@ def _makers(record_type: type) -> dict[str, Any]:
 
 def _maker(hint: Any) -> Any:
     if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        if isinstance(inner, type) and is_dataclass(inner):
-            return lambda values: tuple(_record(value, inner) for value in values or ())
-        return lambda values: tuple(values or ())
-    return lambda value: value
+        make = _maker(get_args(hint)[0])
+        if make is _as_it_is:
+            return lambda values: tuple(values or ())
+        return lambda values: tuple(make(value) for value in values or ())
+    if isinstance(hint, type) and is_dataclass(hint):
+        return lambda value: _record(value, hint)
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

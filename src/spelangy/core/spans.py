@@ -79,6 +79,8 @@ def tile(spans: Sequence[Span], outer: Span, max_margin: int) -> list[Span]:
         outer: What may be covered, usually the whole recording.
         max_margin: Longest stretch on either side, in samples; silence beyond it belongs to nobody.
     """
+    if not spans:
+        return []
     starts = [span.start for span in spans]
     ends = [span.end for span in spans]
     lows = [outer.start, *((end + start) // 2 for end, start in zip(ends, starts[1:], strict=False))]

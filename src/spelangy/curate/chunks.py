@@ -3,6 +3,8 @@
 turn S0 ────────────────  S0 ───────  S1 ─────────        turns
 fine     |A1     |A2   |   |A3     |   |A4       |        cut at sentence ends, within a turn
 coarse   |A1                       |   |A2       |        merged while one speaker talks on (gap <= max_gap_s)
+
+A turn that was left out ends a merge: a chunk's sound holds no words that its text lacks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,16 +51,19 @@ class CutChunks:
         transcripts = {transcript.id: transcript for transcript in from_rows(item["transcripts"] or [], Transcript)}
         scores = _scores_by_turn(from_rows(item["scores"] or [], Score))
         drops: list[tuple[str, Dropped, float]] = []
-        kept: list[Piece] = []
+        runs: list[list[Piece]] = [[]]
         for turn in from_rows(item["turns"], Turn):
             if turn.id not in transcripts:
-                continue  # counted by the words step
+                runs.append([])  # counted by the words step
+                continue
             why = _turn_fault(scores[turn.id], self.settings.thresholds)
             if why:
                 drops.append((turn.id, why, turn.span.duration_s))
+                runs.append([])  # no chunk may reach over sound whose words were left out
             else:
-                kept.extend(self._cut(turn, transcripts[turn.id]))
-        pieces = [part for piece in self._merge(kept) for part in split_long(piece, self._max_samples)]
+                runs[-1].extend(self._cut(turn, transcripts[turn.id]))
+        merged = [piece for run in runs for piece in self._merge(run)]
+        pieces = [part for piece in merged for part in split_long(piece, self._max_samples)]
         chunks: list[Chunk] = []
         for piece in pieces:
             why = _piece_fault(piece, self.settings.thresholds)
@@ -151,7 +156,7 @@ def merge_speaker(pieces: Sequence[Piece], max_gap: int, max_length: int) -> lis
         )
         if last is not None and fits:
             merged[-1] = Piece(
-                span=Span(last.span.start, piece.span.end),
+                span=Span(last.span.start, max(last.span.end, piece.span.end)),
                 speaker=piece.speaker,
                 words=last.words + piece.words,
                 dissent=last.dissent + piece.dissent,
@@ -183,12 +188,11 @@ def _turn_fault(scores: dict[str, float], limits: Thresholds) -> Dropped | None:
     above = {
         "systems disagree": ("disagreement_ratio", limits.max_disagreement_ratio),
         "text too fast": ("characters_per_s", limits.max_characters_per_s),
+        "repetition": ("compression_ratio", limits.max_compression_ratio),
     }
     for reason, (name, limit) in above.items():
         if scores[name] > limit:
             return Dropped(reason, value=scores[name], threshold=limit)
-    if scores["unique_word_ratio"] < limits.min_unique_word_ratio:
-        return Dropped("repetition", value=scores["unique_word_ratio"], threshold=limits.min_unique_word_ratio)
     return None
 
 
@@ -214,7 +218,7 @@ def chunks_step(view: str, settings: CurateSettings) -> TableStep:
 
     return TableStep(
         name=f"chunks-{view}",
-        version=1,
+        version=2,
         config={"view": view, **settings.views[view].model_dump()},
         inputs=("ingest/recordings", "turns", "words/transcripts", "words/scores"),
         outputs={"chunks": Chunk},

@@ -32,12 +32,15 @@ class RoverSettings(Settings):
 class Thresholds(Settings):
     """What a turn or chunk must keep to enter a view. Changing one re-renders views; no model runs.
 
-    Source: inter-ASR band and repetition from practice in large crawls (WenetSpeech-Pipe, Kimi-Audio, Whisper's own
-    loops); characters a second from Granary; durations ours.
+    Source: inter-ASR band from practice in large crawls (WenetSpeech-Pipe, Kimi-Audio); compression ratio from Whisper
+    (Radford et al. 2022, 4.5), chosen over a share of distinct words, which drops prose that repeats by design;
+    characters a second from Granary; durations ours.
     """
 
     max_disagreement_ratio: float = Field(0.5, description="Mean pairwise word error between systems.")
-    min_unique_word_ratio: float = Field(0.4, description="Distinct words / words, asked of ten words or more.")
+    max_compression_ratio: float = Field(
+        2.4, description="Bytes / zlib bytes of the text: a recogniser's loop shrinks."
+    )
     max_characters_per_s: float = Field(40.0, description="Faster than anyone speaks: text that was not said.")
     min_chunk_s: float = 0.3
     max_chunk_s: float = 30.0

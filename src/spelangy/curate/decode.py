@@ -6,6 +6,7 @@ protocols, by which a playlist would fetch other files or hosts, are switched of
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 
 import av
@@ -41,10 +42,12 @@ def decode(path: Path, *, max_duration_s: float) -> Decoded:
     Packets that cannot be decoded are left out and told in `damage`; the sound around them is kept.
 
     Raises:
-        Quarantined: Not there, empty, not audio, nothing decodable, or longer than `max_duration_s`.
+        Quarantined: Not there, not ours to read, empty, not audio, nothing decodable, or longer than `max_duration_s`.
     """
-    if not path.is_file():
+    if not path.exists():
         raise Quarantined("not found", detail=str(path))
+    if not path.is_file():
+        raise Quarantined("not a file", detail=str(path))
     if path.stat().st_size == 0:
         raise Quarantined("empty file", value=0, threshold=1, detail=str(path))
     try:
@@ -54,6 +57,8 @@ def decode(path: Path, *, max_duration_s: float) -> Decoded:
             return _decode_stream(container, max_duration_s)
     except (av.error.FFmpegError, ValueError) as error:
         raise Quarantined("not decodable", detail=f"{path}: {error}") from error
+    except OSError as error:
+        raise Quarantined("not readable", detail=f"{path}: {error.strerror}") from error
 
 
 def _decode_stream(container: "av.container.InputContainer", max_duration_s: float) -> Decoded:
@@ -112,13 +117,17 @@ class _Packets:
 
 
 def _resampled(packets: _Packets) -> Iterator[NDArray[np.int16]]:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
-    for frame in packets.frames():
-        frame.pts = None  # a jump in time stamps must not become an error: samples are counted, not clocked
-        for converted in resampler.resample(frame):
-            yield _to_pcm(converted)
-    for converted in resampler.resample(None):
-        yield _to_pcm(converted)
+    # Files joined end to end change rate or channels on the way: each such stretch gets a resampler of its own.
+    for _, frames in groupby(packets.frames(), key=_sample_format):
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        for frame in chain(frames, [None]):
+            if frame is not None:
+                frame.pts = None  # a jump in time stamps must not become an error: samples are counted, not clocked
+            yield from map(_to_pcm, resampler.resample(frame))
+
+
+def _sample_format(frame: "av.AudioFrame") -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _to_pcm(frame: "av.AudioFrame") -> NDArray[np.int16]:

@@ -76,6 +76,7 @@ def ingest_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
         name="ingest",
         version=1,
         config={**limits, "sources": [_identity(entry) for entry in found]},
+        listing=("sources",),
         outputs={"recordings": Recording},
         items=lambda _: sources_table(found),
         worker=lambda _: partial(Ingest, audio, **limits),

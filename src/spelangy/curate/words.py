@@ -1,5 +1,6 @@
 """Step ``words``: hypotheses of all systems → consensus words, with scores of how well the systems agree."""
 
+import zlib
 from functools import partial
 
 import pyarrow as pa
@@ -12,8 +13,6 @@ from spelangy.curate.config import CurateSettings
 from spelangy.curate.rover import Consensus, VoteRule, combine
 from spelangy.engine.items import attach, nest
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
-
-MIN_WORDS_FOR_REPETITION = 10
 
 
 class Combine:
@@ -44,14 +43,14 @@ class Combine:
 def turn_scores(item: Item, consensus: Consensus) -> list[Score]:
     """What the words themselves tell about a turn's quality.
 
-    ``disagreement_ratio``: mean pairwise word error between systems · ``unique_word_ratio``: distinct words / words
-    (1.0 below ten words: short turns repeat by right) · ``characters_per_s`` · ``mean_confidence``.
+    ``disagreement_ratio``: mean pairwise word error between systems · ``compression_ratio``: bytes / zlib bytes of
+    the text · ``characters_per_s`` · ``mean_confidence``.
     """
     words = [word.text.casefold() for word in consensus.words]
-    unique = len(set(words)) / len(words) if len(words) >= MIN_WORDS_FOR_REPETITION else 1.0
+    text = " ".join(words).encode()
     measured = {
         "disagreement_ratio": consensus.disagreement,
-        "unique_word_ratio": unique,
+        "compression_ratio": len(text) / len(zlib.compress(text)),
         "characters_per_s": sum(map(len, words)) / Span(item["start"], item["end"]).duration_s,
         "mean_confidence": sum(word.confidence for word in consensus.words) / len(words),
     }

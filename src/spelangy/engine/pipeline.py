@@ -222,7 +222,8 @@ def run_table_step(
 def _family(lineage: Lineage, step: TableStep) -> str:
     """Key of all that decides an item's output but the item: see `engine.shards`."""
     shared = {name: lineage.inputs[name] for name in step.shared}
-    return digest(replace(lineage, inputs=shared))
+    config = {name: value for name, value in lineage.config.items() if name not in step.listing}
+    return digest(replace(lineage, config=config, inputs=shared))
 
 
 def _work_seconds(finished: pa.Table, digests: pa.Array) -> float:

@@ -25,12 +25,13 @@ from spelangy.core.errors import UserError
 from spelangy.core.random import stream
 from spelangy.core.records import Units
 from spelangy.core.schema import to_table
-from spelangy.engine.step import ArtefactStep, Inputs
-from spelangy.evals.config import Condition, EvalSettings
+from spelangy.engine.step import Inputs
+from spelangy.evals.config import Condition
 from spelangy.evals.questions import Question, questions_digest
 from spelangy.evals.scoring import OptionScores, pick, score_options, score_unconditional
 from spelangy.evals.spoken import HeardQuestion
 from spelangy.evals.statistics import above_chance, mcnemar_exact, minimal_detectable_difference, wilson
+from spelangy.evals.step import ASSUMED_DISCORDANT_RATIO, CHANCE, ITEMS_FILE, SCORES_FILE
 from spelangy.store.tables import table_bytes
 from spelangy.tokens.text_tokenizer import TextTokenizer
 from spelangy.tokens.vocabulary import Vocabulary
@@ -39,13 +40,6 @@ from spelangy.train.model import build_model, load_model
 from spelangy.train.step import LAYOUT_FILE, MODEL_FOLDER
 
 Ids = NDArray[np.int32]
-
-NUM_OPTIONS = 4
-CHANCE = 1 / NUM_OPTIONS
-ITEMS_FILE = "items.parquet"
-SCORES_FILE = "scores.json"
-ASSUMED_DISCORDANT_RATIO = 0.3
-"""Share of items on which two models disagree, assumed for the minimal detectable difference."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,39 +198,34 @@ def _right(items: Sequence[ItemScore]) -> list[bool]:
     return [item.credit == 1.0 for item in items]
 
 
-def eval_step(settings: EvalSettings, train: TrainConfig, seed: int) -> ArtefactStep:
-    """Scores the recipe's model and, beside it, the same model before training."""
+def score_model(
+    inputs: Inputs, directory: Path, report: Callable[[int, int], None], norm: str, train: TrainConfig, seed: int
+) -> Mapping[str, Any]:
+    """Scores the trained model and, beside it, the same model before training, under every condition.
 
-    def build(inputs: Inputs, directory: Path, report: Callable[[int, int], None]) -> Mapping[str, Any]:
-        questions = sorted(inputs.records("questions/questions", Question), key=lambda question: question.id)
-        units = {row.recording_id: row.units for row in inputs.records("question-units/units", Units)}
-        heard = {row.id: row.text for row in inputs.records("question-heard/heard", HeardQuestion)}
-        asked = [question for question in questions if question.id in units and question.id in heard]
-        if not asked:
-            raise UserError(
-                "no evaluation question could be spoken", hint="see the drops of steps questions and question-speech"
-            )
-        folder = inputs.directory("train") / MODEL_FOLDER
-        vocabulary = Vocabulary.from_manifest(json.loads((folder / LAYOUT_FILE).read_text())["vocabulary"])
-        contexts = Contexts(vocabulary, TextTokenizer.load(inputs.directory("text-tokenizer")))
-        prepared = contexts_by_condition(asked, units, heard, contexts, seed)
-        trained, untrained = load_model(folder), build_model(train, vocabulary)
-        by_condition: dict[str, list[ItemScore]] = {}
-        for done, (condition, before) in enumerate(prepared.items()):
-            report(done, len(prepared))
-            model = untrained if condition == "untrained" else trained
-            by_condition[condition] = score_condition(model, condition, asked, before, contexts, settings.norm)
-        report(len(prepared), len(prepared))
-        return write_scores(directory, asked, len(questions), by_condition)
-
-    return ArtefactStep(
-        name="eval",
-        version=1,
-        config={"norm": settings.norm, "untrained": train.identity()},
-        inputs=("questions/questions", "question-units/units", "question-heard/heard", "train", "text-tokenizer"),
-        seed=seed,
-        build=build,
-    )
+    Raises:
+        UserError: When no question could be spoken.
+    """
+    questions = sorted(inputs.records("questions/questions", Question), key=lambda question: question.id)
+    units = {row.recording_id: row.units for row in inputs.records("question-units/units", Units)}
+    heard = {row.id: row.text for row in inputs.records("question-heard/heard", HeardQuestion)}
+    asked = [question for question in questions if question.id in units and question.id in heard]
+    if not asked:
+        raise UserError(
+            "no evaluation question could be spoken", hint="see the drops of steps questions and question-speech"
+        )
+    folder = inputs.directory("train") / MODEL_FOLDER
+    vocabulary = Vocabulary.from_manifest(json.loads((folder / LAYOUT_FILE).read_text())["vocabulary"])
+    contexts = Contexts(vocabulary, TextTokenizer.load(inputs.directory("text-tokenizer")))
+    prepared = contexts_by_condition(asked, units, heard, contexts, seed)
+    trained, untrained = load_model(folder), build_model(train, vocabulary)
+    by_condition: dict[str, list[ItemScore]] = {}
+    for done, (condition, before) in enumerate(prepared.items()):
+        report(done, len(prepared))
+        model = untrained if condition == "untrained" else trained
+        by_condition[condition] = score_condition(model, condition, asked, before, contexts, norm)
+    report(len(prepared), len(prepared))
+    return write_scores(directory, asked, len(questions), by_condition)
 
 
 def score_condition(

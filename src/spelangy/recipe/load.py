@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from spelangy.core.errors import UserError, did_you_mean
+from spelangy.curate.config import CurateSettings
 from spelangy.recipe.settings import Recipe
 
 
@@ -29,9 +30,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path} is not TOML: {error}", hint="see recipes/quickstart.toml") from error
     content.setdefault("name", path.stem)
+    return _overridden(content, overrides, where=str(path))
+
+
+def default_curation(overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a curation without a file: every default, each of them open to ``key=value`` overrides.
+
+    Raises:
+        UserError: When an override says something a recipe cannot say.
+    """
+    curate = CurateSettings().model_dump()
+    return _overridden({"name": "curate", "curate": curate}, overrides, where="default curation")
+
+
+def _overridden(content: Mapping[str, Any], overrides: Sequence[str], where: str) -> Recipe:
     for override in overrides:
         content = _override(content, override)
-    return recipe_from(content, where=str(path))
+    return recipe_from(content, where)
 
 
 def recipe_from(content: Mapping[str, Any], where: str) -> Recipe:

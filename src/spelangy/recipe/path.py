@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from spelangy.curate.path import curate_steps
 from spelangy.engine.pipeline import Pipeline
 from spelangy.engine.step import Step
-from spelangy.evals.multiple_choice import eval_step
 from spelangy.evals.spoken import heard_step, questions_step
+from spelangy.evals.step import eval_step
 from spelangy.recipe.settings import Recipe
 from spelangy.store.audio import AudioStore
 from spelangy.store.objects import Store

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from spelangy.core.hashing import digest
 from spelangy.core.records import Chunk, Hypothesis, HypothesisWord, Recording, Transcript, Word
 from spelangy.core.spans import seconds
 from spelangy.report.data import ListenChunk, ListenWord
@@ -34,12 +35,12 @@ def _placed(transcript: Transcript) -> list[tuple[str, Word]]:
 
 
 def _choose(chunks: Sequence[Chunk], count: int) -> list[Chunk]:
-    """Most dissent first; then one per document before a second of any."""
+    """One per document before a second of any; within a document most dissent first, then as the ids' hash falls."""
     rank: dict[str, int] = {}
     keyed = []
-    for chunk in sorted(chunks, key=lambda chunk: (-len(chunk.dissent), chunk.id)):
+    for chunk in sorted(chunks, key=lambda chunk: (-len(chunk.dissent), digest(chunk.id))):
         rank[chunk.document_id] = rank.get(chunk.document_id, -1) + 1
-        keyed.append((rank[chunk.document_id], -len(chunk.dissent), chunk.id, chunk))
+        keyed.append((rank[chunk.document_id], -len(chunk.dissent), digest(chunk.id), chunk))
     return [entry[3] for entry in sorted(keyed, key=lambda entry: entry[:3])[:count]]
 
 

@@ -140,14 +140,14 @@ def count(number: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds for people: ``0.42 s``, ``5.2 s``, ``38 s``, ``12 min``, ``4.2 h``, ``1,234 h``."""
+    """Seconds for people: ``0.42 s``, ``5.2 s``, ``38 s``, ``1.4 min``, ``12 min``, ``4.2 h``, ``1,234 h``."""
     if seconds is None or not math.isfinite(seconds):
         return ABSENT
     if seconds < 59.5:
         decimals = 0 if seconds >= 9.95 or seconds == 0 else 1 if seconds >= 0.995 else 2
         return f"{seconds:.{decimals}f} s"
     if seconds < 59.5 * 60:
-        return f"{seconds / 60:.0f} min"
+        return f"{seconds / 60:.{1 if seconds < 9.95 * 60 else 0}f} min"
     return f"{seconds / 3600:,.{1 if seconds < 99.95 * 3600 else 0}f} h"
 
 

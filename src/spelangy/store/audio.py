@@ -14,7 +14,8 @@ from spelangy.core.hashing import digest_bytes
 from spelangy.core.spans import SAMPLE_RATE_HZ, Span
 from spelangy.store.files import Files
 
-_FULL_SCALE = 32_767
+_FULL_SCALE = 32_768
+"""One scale both ways: what was read, put again, is the same sound under the same key."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class AudioStore:
 
     def put_pcm(self, pcm_S: NDArray[np.int16]) -> str:
         """`put` for samples that are 16-bit already."""
+        assert pcm_S.dtype == np.int16 and pcm_S.ndim == 1 and pcm_S.size, "16-bit mono samples, at least one"
         key = digest_bytes(np.ascontiguousarray(pcm_S).data.cast("B"))
         files = Files(self.root)
         if not files.exists(_name(key)):
@@ -54,13 +56,13 @@ class AudioStore:
 
 
 def to_pcm(audio_S: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Float samples to 16 bit: rounded, clipped at full scale."""
-    return np.rint(np.clip(audio_S, -1.0, 1.0) * _FULL_SCALE).astype(np.int16)
+    """Float samples to 16 bit: rounded, clipped at full scale; the inverse of `float_audio`."""
+    return np.clip(np.rint(audio_S * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
 
 def float_audio(pcm_S: NDArray[np.int16]) -> NDArray[np.float32]:
     """16-bit samples as float32 in [-1, 1), as `AudioStore.read` gives them."""
-    return pcm_S.astype(np.float32) / np.float32(_FULL_SCALE + 1)
+    return pcm_S.astype(np.float32) / np.float32(_FULL_SCALE)
 
 
 def flac_bytes(pcm_S: NDArray[np.int16] | NDArray[np.float32]) -> bytes:

@@ -1,7 +1,6 @@
 """Whole-file reads and writes on any fsspec URL. A file is either complete or absent: never half written."""
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,6 +8,9 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from spelangy.core.errors import UserError
+
+WRITING = ".writing-"
+"""How the name of a half-written file begins: what a killed process may leave beside the place it was meant for."""
 
 
 class Files:
@@ -81,12 +83,16 @@ class Files:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent) as beside:
             self.fs.get(self.path(name), f"{beside}/content", recursive=True)
-            shutil.move(f"{beside}/content", directory)
+            try:
+                Path(f"{beside}/content").replace(directory)
+            except OSError:
+                if not directory.is_dir():  # else another process was quicker, with the same content
+                    raise
 
 
 def _write_local(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    handle, beside = tempfile.mkstemp(prefix=WRITING, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

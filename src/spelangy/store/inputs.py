@@ -26,7 +26,8 @@ class FoundInput:
 def find_inputs(uris: Iterable[str], suffixes: Sequence[str]) -> list[FoundInput]:
     """All inputs in the order found, one entry per distinct content.
 
-    An input that is not there gets an entry too, so that it is counted instead of vanishing.
+    An input that is not there gets an entry too, so that it is counted instead of vanishing; so do a folder and a glob
+    in which nothing is found.
 
     Args:
         uris: Files, folders (searched for `suffixes`), globs, or ``package:NAME/FILE`` inside an installed package.
@@ -53,9 +54,10 @@ def _paths(uris: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[tuple[str
         if uri.startswith(PACKAGE):
             yield uri, package_file(uri)
         elif Path(uri).is_dir():
-            yield from ((str(path), path) for path in _in_folder(Path(uri), suffixes))
+            yield from ((str(path), path) for path in _in_folder(Path(uri), suffixes) or [Path(uri)])
         elif glob.has_magic(uri) and not Path(uri).exists():
-            yield from ((match, Path(match)) for match in sorted(glob.glob(uri, recursive=True)))  # noqa: PTH207
+            matches = sorted(glob.glob(uri, recursive=True)) or [uri]  # noqa: PTH207
+            yield from ((match, Path(match)) for match in matches)
         else:
             yield uri, Path(uri)
 
@@ -82,6 +84,8 @@ def package_file(uri: str) -> Path:
 
 
 def _content_id(path: Path) -> str | None:
+    if not path.is_file():
+        return None  # a pipe or device would never end
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:ID_HEX_DIGITS]

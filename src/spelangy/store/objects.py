@@ -24,8 +24,10 @@ from platformdirs import user_cache_path
 from spelangy.core.errors import UserError
 from spelangy.core.hashing import digest, digest_bytes
 from spelangy.store.audio import AudioStore
-from spelangy.store.files import Files
+from spelangy.store.files import WRITING, Files
 from spelangy.store.tables import read_table, table_bytes
+
+COMMITTED = "lineage.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ class Store:
 
     def find(self, key: str) -> StoredObject | None:
         """The object of `key`, or None when it was never committed."""
-        name = f"objects/{key}/lineage.json"
+        name = f"objects/{key}/{COMMITTED}"
         return _parse(json.loads(self.files.read(name))) if self.files.exists(name) else None
 
     def commit_tables(
@@ -111,9 +113,12 @@ class Store:
         directory = self._local_directory(lineage.key)
         if not self.files.is_local:
             self.files.upload(directory, f"objects/{lineage.key}")
-        paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "lineage.json")
+        paths = sorted(path for path in directory.rglob("*") if path.is_file() and not _is_ours(path.name))
         stored = [_stored_file(path.relative_to(directory).as_posix(), path.read_bytes(), None) for path in paths]
-        return self._commit(lineage, stored, circumstances)
+        entry = self._commit(lineage, stored, circumstances)
+        if not self.files.is_local:
+            (directory / COMMITTED).write_bytes(self.files.read(f"objects/{lineage.key}/{COMMITTED}"))
+        return entry
 
     def _commit(self, lineage: Lineage, stored: list[StoredFile], circumstances: Mapping[str, Any]) -> StoredObject:
         noted = {
@@ -123,31 +128,36 @@ class Store:
         }
         entry = StoredObject(key=lineage.key, lineage=lineage, files=tuple(stored), circumstances=noted)
         text = json.dumps(asdict(entry), indent=1, sort_keys=True, ensure_ascii=False)
-        self.files.write(f"objects/{lineage.key}/lineage.json", text.encode())
+        self.files.write(f"objects/{lineage.key}/{COMMITTED}", text.encode())
         return entry
 
     def table(self, key: str, name: str) -> pa.Table:
         """One table of a committed object.
 
         Raises:
-            UserError: When its bytes are not those that were committed.
+            UserError: When its bytes are not those that were committed, or are gone.
         """
         found = self.find(key)
         assert found is not None, f"object {key} is not committed"
-        data = self.files.read(f"objects/{key}/{name}.parquet")
+        file = f"objects/{key}/{name}.parquet"
+        data = self.files.read(file) if self.files.exists(file) else b""
         if digest_bytes(data) != found.digest_of(name):
             raise UserError(
-                f"{self.files.path(f'objects/{key}/{name}.parquet')} has changed since it was written",
+                f"{self.files.path(file)} has changed since it was written",
                 hint="delete that object's folder; the next run makes it again",
             )
         return read_table(data)
 
     def directory(self, key: str) -> Path:
         """A committed artefact's files in a local directory (fetched once from a remote store)."""
-        directory = self._local_directory(key)
-        if not self.files.is_local and not directory.exists():
-            self.files.download(f"objects/{key}", directory)
-        return directory
+        built = self._local_directory(key)
+        if self.files.is_local or (built / COMMITTED).exists():
+            return built
+        # Not into `built`: a build that was broken off here, and finished elsewhere, may have left its files there.
+        fetched = built.with_name(f"{key}-fetched")
+        if not fetched.exists():
+            self.files.download(f"objects/{key}", fetched)
+        return fetched
 
     def _local_directory(self, key: str) -> Path:
         if self.files.is_local:
@@ -161,6 +171,11 @@ class Store:
 
     def set_ref(self, recipe: str, name: str, key: str) -> None:
         self.files.write(f"refs/{recipe}/{name}", f"{key}\n".encode())
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file in an object's folder is the store's own, no part of the artefact."""
+    return name == COMMITTED or name.startswith(WRITING)
 
 
 def _stored_file(name: str, data: bytes, num_rows: int | None) -> StoredFile:

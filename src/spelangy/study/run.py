@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from spelangy.engine.daft_runner import RunnerSettings
 from spelangy.engine.pipeline import FinishedStep
 from spelangy.engine.progress import StepProgress
-from spelangy.evals.multiple_choice import ASSUMED_DISCORDANT_RATIO, ITEMS_FILE
 from spelangy.evals.statistics import holm, minimal_detectable_difference, paired_bootstrap, sign_flip, wilson
+from spelangy.evals.step import ASSUMED_DISCORDANT_RATIO, ITEMS_FILE
 from spelangy.recipe.path import recipe_pipeline
 from spelangy.store.objects import Store
 from spelangy.study.arms import MIN_SEEDS_FOR_A_CLAIM, Study

@@ -26,6 +26,7 @@ from spelangy.synth.config import KristSettings, QuestSettings, SynthSettings
 from spelangy.synth.extract import page_from_html
 from spelangy.synth.krist import krist_prompt, krist_script
 from spelangy.synth.quest import mine_questions, quest_script
+from spelangy.synth.speakable import speakable
 from spelangy.synth.warc import read_responses
 
 CONTAMINATED = "holds an evaluation question"
@@ -139,17 +140,21 @@ class QuestionGate:
     grade: Literal["whole", "partial"]
 
     def check(self, text: str) -> None:
-        """Raises `Dropped` when `text` holds one of the questions."""
-        index = _index(self.questions)
+        """Raises `Dropped` when `text` holds one of the questions, as it is written or as it is spoken."""
         counted = ("whole",) if self.grade == "whole" else ("whole", "partial")
-        for hit in index.hits(text):
-            if hit.grade in counted:
-                raise Dropped(CONTAMINATED, value=hit.num_words, threshold=index.min_n, detail=hit.question)
+        for index in _indices(self.questions):
+            for hit in index.hits(text):
+                if hit.grade in counted:
+                    raise Dropped(CONTAMINATED, value=hit.num_words, threshold=index.min_n, detail=hit.question)
 
 
 @cache
-def _index(questions: tuple[str, ...]) -> QuestionIndex:
-    return QuestionIndex(questions)
+def _indices(questions: tuple[str, ...]) -> tuple[QuestionIndex, QuestionIndex]:
+    """Written and spoken forms apart, so that a question's own other form never makes its words look common.
+
+    ``in 1852`` stands in no script, ``in eighteen fifty-two`` may.
+    """
+    return QuestionIndex(questions), QuestionIndex(map(speakable, questions))
 
 
 def pages_step(settings: SynthSettings) -> TableStep:
@@ -159,6 +164,7 @@ def pages_step(settings: SynthSettings) -> TableStep:
         name="pages",
         version=1,
         config={"archives": [entry.id for entry in found]},
+        listing=("archives",),
         outputs={"pages": Page},
         items=lambda _: pa.table({name: [getattr(entry, name) for entry in found] for name in ("id", "uri", "path")}),
         worker=lambda _: ReadPages,
@@ -176,7 +182,7 @@ def krist_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
     llm = {"llm": identity("llm", krist.llm), "share": krist.llm_share, "prompt": krist_prompt()} if krist.llm else {}
     return TableStep(
         name="krist",
-        version=1,
+        version=2,
         config={**llm, "contamination": settings.contamination},
         inputs=("pages",),
         shared=(questions,),
@@ -193,7 +199,7 @@ def quest_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
     """Quest scripts of all pages. `questions` as in `krist_step`."""
     return TableStep(
         name="quest",
-        version=1,
+        version=2,
         config={**settings.quest.model_dump(), "contamination": settings.contamination},
         inputs=("pages",),
         shared=(questions,),

@@ -4,12 +4,15 @@ Shape legend: B rows, T tokens of a row, D width, V vocabulary.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from spelangy.core.errors import UserError
 from spelangy.tokens.vocabulary import Vocabulary
@@ -102,7 +105,8 @@ def export_model(model: LlamaForCausalLM, directory: Path) -> Path:
     beside = directory.with_name(f".writing-{directory.name}")
     try:
         shutil.rmtree(beside, ignore_errors=True)
-        model.save_pretrained(beside)
+        with _no_progress_bars():
+            model.save_pretrained(beside)
         shutil.rmtree(directory, ignore_errors=True)
         beside.rename(directory)
     except (OSError, SafetensorError) as error:
@@ -119,9 +123,22 @@ def load_model(directory: Path) -> LlamaForCausalLM:
     if not (directory / "config.json").is_file():
         raise UserError(f"{directory} is not a model: it has no config.json", hint="name the `model/` folder of a run")
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
-        )
+        with _no_progress_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                directory, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
+            )
     except (OSError, ValueError) as error:
         raise UserError(f"{directory} cannot be read as a model: {error}", hint="export it again") from error
     return model.eval()  # type: ignore[no-any-return]  # transformers is untyped here
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """transformers draws a bar for every file; ours is the only one, and `--quiet` means quiet."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()
