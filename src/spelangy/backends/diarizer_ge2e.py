@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.signal import find_peaks
 
 from spelangy.backends.protocols import Audio, DiarizedSpan, ModelInfo
 from spelangy.backends.weights import resolve
@@ -207,6 +205,9 @@ def _pieces(regions: Sequence[_Region]) -> tuple[Embeddings, NDArray[np.int64]]:
 
 def _changes(embeddings_WD: Embeddings) -> list[int]:
     """Steps at which the window before and the window after differ most, and by more than `CHANGE_DISTANCE`."""
+    # Takes half a second to import; a plan only asks which model this is.
+    from scipy.signal import find_peaks
+
     before, after = embeddings_WD[:-WINDOW_STEPS], embeddings_WD[WINDOW_STEPS:]
     if not len(before):
         return []
@@ -220,6 +221,8 @@ def _cluster(embeddings_PD: Embeddings, threshold: float, max_speakers: int) -> 
     """Labels 0 … K-1, shape [P]."""
     if len(embeddings_PD) == 1:
         return np.zeros(1, np.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     tree = linkage(embeddings_PD.astype(np.float64), method="average", metric="cosine")
     labels = fcluster(tree, threshold, criterion="distance")
     if labels.max() > max_speakers:

@@ -31,7 +31,7 @@ class KokoroSynthesizer:
     Args:
         threads: onnxruntime's threads; another number may change the last bits of the sound.
         path: Directory with the weights instead of the installed packages'.
-        speed: 1.0 is the model's own pace; from `MIN_SPEED` (slow) to `MAX_SPEED` (fast).
+        speed: 1.0 is the model's own pace; from 0.5 (slow) to 2.0 (fast).
 
     Raises:
         UserError: When the weights are missing or not the pinned ones, or `speed` is out of range.

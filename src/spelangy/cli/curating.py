@@ -60,16 +60,23 @@ def curate(
     loaded = with_audio(load_recipe(recipe, set_ or []) if recipe else default_curation(set_ or []), audio)
     if not loaded.curate.sources:
         raise UserError("curate: no recordings", hint="give some: --audio FILE, folder or glob")
-    _run_part(loaded, recipe, [f"chunks-{view}" for view in loaded.curate.views], out, settings, json)
+    targets = [f"chunks-{view}" for view in loaded.curate.views]
+    _run_part(loaded, recipe, targets, out, settings, json, part="curate" if recipe else "")
 
 
 def _run_part(
-    recipe: Recipe, path: Path | None, targets: list[str], store: str, settings: Circumstances, json: bool
+    recipe: Recipe,
+    path: Path | None,
+    targets: list[str],
+    store: str,
+    settings: Circumstances,
+    json: bool,
+    part: str,
 ) -> None:
     opened = Store(store)
     finished = run_pipeline(recipe_pipeline(recipe, opened).upto(*targets), opened, settings)
     text = path.read_text() if path else recipe.model_dump_json(indent=1, include={"name", "seed", "curate"})
-    data, report = write_report(recipe, text, opened, finished, [])
+    data, report = write_report(recipe, text, opened, finished, part)
     if json:
         print_json(summary_of(finished, data, report))
     else:
@@ -81,7 +88,7 @@ def _synth(targets: list[str], recipe: Path, set_: list[str] | None, store: str,
     loaded = load_recipe(recipe, set_ or [])
     if not loaded.synth.warc:
         raise UserError(f"{recipe}: synth.warc names no archive", hint='for example: warc = ["pages.warc.gz"]')
-    _run_part(loaded, recipe, targets, store, circumstances("native", "auto", 0, quiet), json)
+    _run_part(loaded, recipe, targets, store, circumstances("native", "auto", 0, quiet), json, part="-".join(targets))
 
 
 @synth_app.command()

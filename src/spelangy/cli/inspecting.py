@@ -70,7 +70,7 @@ def export_data(
 @data_app.command("inspect")
 def inspect_data(
     recipe: RecipeArgument,
-    row: Annotated[int, typer.Option("--row", help="Number of the training row.")] = 0,
+    row: Annotated[int, typer.Option("--row", min=0, help="Number of the training row.")] = 0,
     set_: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
@@ -93,13 +93,18 @@ def _drawn(ids: Any, modality: Any, tokenizer: TextTokenizer) -> Text:
         if end < len(ids) and modality[end] == modality[start]:
             continue
         if modality[start] == Modality.TEXT:
-            drawn.append(tokenizer.decode(ids[start:end]), style="green")
+            drawn.append(_printable(tokenizer.decode(ids[start:end])), style="green")
         elif modality[start] == Modality.SPEECH:
             drawn.append(f" ‹{end - start} units, {(end - start) * 0.08:.1f} s›", style="cyan")
         else:
             drawn.append(" |", style="bold magenta")
         start = end
     return drawn
+
+
+def _printable(text: str) -> str:
+    """Crawled text may hold control characters; a terminal would obey them."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "·" for letter in text)
 
 
 def _models() -> Iterator[dict[str, Any]]:

@@ -7,10 +7,9 @@ import os
 import sys
 import traceback
 
-# Before anything is imported that reads them: no library may call home, and none may fetch unless a recipe allows it.
+# Before anything is imported that reads them: no library may call home.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

@@ -1,11 +1,13 @@
 """``tokenizer``, ``train``, ``generate``, ``eval`` and ``study``."""
 
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spelangy.backends.protocols import Audio
 from spelangy.cli.options import (
     DEFAULT_STORE,
     Circumstances,
@@ -19,7 +21,7 @@ from spelangy.cli.options import (
 )
 from spelangy.cli.printing import print_json, print_rows
 from spelangy.cli.running import run_pipeline, score_table, write_report
-from spelangy.core.errors import UserError
+from spelangy.core.errors import Quarantined, UserError
 from spelangy.curate.decode import decode
 from spelangy.engine.pipeline import FinishedStep
 from spelangy.engine.progress import StepProgress
@@ -46,6 +48,13 @@ def _speech_lm(model: Path) -> "SpeechLM":
     from spelangy.train.speech_lm import SpeechLM
 
     return SpeechLM.load(model)
+
+
+def _sound(path: Path) -> Audio:
+    try:
+        return float_audio(decode(path, max_duration_s=MAX_PROMPT_S).pcm_S)
+    except Quarantined as why:
+        raise UserError(f"{path}: {why.reason}", hint="name a readable file that holds sound") from why
 
 
 def _run_step(recipe: Path, set_: list[str] | None, store: str, settings: Circumstances, step: str) -> FinishedStep:
@@ -75,8 +84,7 @@ def encode(
     """Units of audio files, 12.5 a second, as JSON lines on stdout."""
     lm = _speech_lm(model)
     for path in audio:
-        units = lm.units(float_audio(decode(path, max_duration_s=MAX_PROMPT_S).pcm_S))
-        print_json({"audio": str(path), "units": units.tolist()})
+        print(dumps({"audio": str(path), "units": lm.units(_sound(path)).tolist()}, ensure_ascii=False))
 
 
 def train(
@@ -117,7 +125,7 @@ def generate(
     if to not in ("text", "speech"):
         raise UserError(f"--to {to}", hint="text or speech")
     lm = _speech_lm(model)
-    heard = None if audio is None else float_audio(decode(audio, max_duration_s=MAX_PROMPT_S).pcm_S)
+    heard = None if audio is None else _sound(audio)
     answer = lm.continue_prompt(text=text, audio_S=heard, to=to, max_tokens=max_tokens)  # type: ignore[arg-type]
     if json:
         print_json({"text": answer.text, "units": list(answer.units), "stopped_by": answer.stopped_by})
@@ -138,7 +146,7 @@ def evaluate(
     loaded = load_recipe(recipe, set_ or [])
     opened = Store(store)
     finished = run_pipeline(recipe_pipeline(loaded, opened).upto("eval"), opened, settings)
-    data, _ = write_report(loaded, recipe.read_text(), opened, finished, [f"spelangy eval {recipe}"])
+    data, _ = write_report(loaded, recipe.read_text(), opened, finished, part="eval")
     if json:
         print_json(finished["eval"].stored.circumstances["summary"])
         return

@@ -1,5 +1,7 @@
 """``run``, ``plan`` and ``report``: whole recipes."""
 
+import shlex
+import sys
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -66,9 +68,17 @@ def quarantine_exit_code(recipe: Recipe, store: Store, finished: Mapping[str, Fi
 
 
 def write_report(
-    recipe: Recipe, recipe_text: str, store: Store, finished: Mapping[str, FinishedStep], commands: list[str]
+    recipe: Recipe,
+    recipe_text: str,
+    store: Store,
+    finished: Mapping[str, FinishedStep],
+    part: str = "",
 ) -> tuple[ReportData, str]:
-    """Renders the run's page into the store; returns its data and where it is."""
+    """Renders the run's page into the store; returns its data and where it is.
+
+    Args:
+        part: Which part of the recipe was run; its page lies beside the whole run's.
+    """
     steps = {
         name: RunStep(stored=step.stored, status=step.status, why=step.why, seconds=step.seconds)
         for name, step in finished.items()
@@ -85,9 +95,9 @@ def write_report(
             )
             for model in resolve_models(recipe)
         ],
-        commands=commands,
+        commands=[shlex.join(["spelangy", *sys.argv[1:]])],
     )
-    name = f"reports/{recipe.name}.html"
+    name = f"reports/{'-'.join(filter(None, (recipe.name, part)))}.html"
     store.files.write(name, render(data).encode())
     return data, store.files.url(name)
 
@@ -171,7 +181,7 @@ def run(
     loaded = with_audio(load_recipe(recipe, set_ or []), audio)
     opened = Store(store)
     finished = run_pipeline(recipe_pipeline(loaded, opened), opened, settings)
-    data, report = write_report(loaded, recipe.read_text(), opened, finished, [f"spelangy run {recipe}"])
+    data, report = write_report(loaded, recipe.read_text(), opened, finished)
     if json:
         print_json(summary_of(finished, data, report))
     else:
@@ -197,16 +207,18 @@ def plan(
         print_rows(f"Plan of {recipe}", rows)
 
 
-def report(recipe: RecipeArgument, set_: SetOption = None, store: StoreOption = DEFAULT_STORE) -> None:
+def report(
+    recipe: RecipeArgument, set_: SetOption = None, audio: AudioOption = None, store: StoreOption = DEFAULT_STORE
+) -> None:
     """Render the page of a finished run again, from what is stored."""
-    loaded = load_recipe(recipe, set_ or [])
+    loaded = with_audio(load_recipe(recipe, set_ or []), audio)
     opened = Store(store)
     pipeline = recipe_pipeline(loaded, opened)
     waiting = [step.step for step in pipeline.plan(opened) if step.status != "reuse"]
     if waiting:
         raise UserError(f"not everything is built: {', '.join(waiting)}", hint=f"spelangy run {recipe}")
     finished = run_pipeline(pipeline, opened, circumstances("native", "auto", 0, quiet=True))
-    _, place = write_report(loaded, recipe.read_text(), opened, finished, [f"spelangy run {recipe}"])
+    _, place = write_report(loaded, recipe.read_text(), opened, finished)
     print(place)
 
 

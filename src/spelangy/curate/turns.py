@@ -27,7 +27,7 @@ class FindTurns:
         audio_S = self.audio.read(item["audio"])
         speech = self.vad.speech(audio_S)
         if not speech:
-            raise Dropped("no speech", value=0.0, detail=item["uri"])
+            raise Dropped("no speech", value=0.0)
         turns = [
             Turn(
                 id=turn_id(item["id"], index),
@@ -46,9 +46,9 @@ class FindTurns:
 
 
 def readable_recordings(inputs: Inputs) -> pa.Table:
-    """Recordings that were not quarantined: id, audio key, samples, uri."""
+    """Recordings that were not quarantined: id, audio key, samples. Where they lie decides nothing."""
     recordings = inputs.table("ingest/recordings")
-    return recordings.filter(pc.equal(recordings["status"], "ok")).select(["id", "audio", "num_samples", "uri"])
+    return recordings.filter(pc.equal(recordings["status"], "ok")).select(["id", "audio", "num_samples"])
 
 
 def turns_step(settings: CurateSettings, audio: AudioStore) -> TableStep:

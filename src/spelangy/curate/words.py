@@ -72,7 +72,7 @@ def words_step(settings: CurateSettings) -> TableStep:
 
     return TableStep(
         name="words",
-        version=1,
+        version=2,
         config={"rover": settings.rover.model_dump(), "systems": list(systems)},
         inputs=("turns", *tables),
         outputs={"transcripts": Transcript, "scores": Score},

@@ -90,7 +90,8 @@ def _refusal(error: ValidationError, where: str) -> UserError:
     if problem["type"] == "extra_forbidden":
         allowed = _fields_at(Recipe, location[:-1])
         return UserError(f"{where}: unknown key {key!r}", hint=did_you_mean(location[-1], allowed))
-    return UserError(f"{where}: {key or 'recipe'} = {problem['input']!r}: {problem['msg']}", hint="see docs/recipes.md")
+    reason = problem["msg"].removeprefix("Value error, ")
+    return UserError(f"{where}: {key or 'recipe'} = {problem['input']!r}: {reason}", hint="see docs/recipes.md")
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from spelangy.engine.pipeline import Pipeline
 from spelangy.engine.step import Step
 from spelangy.evals.spoken import heard_step, questions_step
 from spelangy.evals.step import eval_step
+from spelangy.recipe.models import resolve_models
 from spelangy.recipe.settings import Recipe
 from spelangy.store.audio import AudioStore
 from spelangy.store.objects import Store
@@ -31,6 +32,8 @@ TOKENIZER = "speech-tokenizer"
 
 def recipe_pipeline(recipe: Recipe, store: Store) -> Pipeline:
     """Every step that `recipe` describes, in order; a room without input (no recordings, no archives) is left out."""
+    if recipe.allow_network:
+        resolve_models(recipe)  # what is fetched stays in the hub's cache, where every process finds it offline
     audio = store.audio
     has_recordings, has_pages = bool(recipe.curate.sources), bool(recipe.synth.warc)
     steps: list[Step] = []
@@ -60,7 +63,7 @@ def _model_steps(recipe: Recipe, audio: AudioStore, has_recordings: bool, has_pa
     chunks = [*(["chunks-fine/chunks"] if has_recordings else []), *(["speech/chunks"] if has_pages else [])]
     texts = ["krist/texts"] if has_pages else []
     return [
-        speech_tokenizer_step(list(tables), recipe.tokens, audio, recipe.seed),
+        speech_tokenizer_step(chunks, recipe.tokens, audio, recipe.seed),
         units_step("units", tables, recipe.tokens, audio, TOKENIZER),
         text_tokenizer_step(chunks, texts, recipe.tokens, recipe.seed),
         span_store_step(chunks, ["units/units"], texts, recipe.tokens),

@@ -17,6 +17,11 @@ class Recipe(Settings):
         name: Its refs in the store; the file's name unless stated.
         seed: Root of every random stream but the training's own.
         allow_network: Whether a model may be fetched from the hub when no wheel, path or cache holds it.
+        curate: Recordings.
+        synth: Web pages.
+        tokens: Units, text tokens, sequences.
+        train: The speech LM.
+        evals: Spoken questions.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")

@@ -57,7 +57,9 @@ class AudioStore:
 
 def to_pcm(audio_S: NDArray[np.float32]) -> NDArray[np.int16]:
     """Float samples to 16 bit: rounded, clipped at full scale; the inverse of `float_audio`."""
-    return np.clip(np.rint(audio_S * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    scaled = np.clip(np.rint(audio_S * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1)
+    pcm_S: NDArray[np.int16] = scaled.astype(np.int16)
+    return pcm_S
 
 
 def float_audio(pcm_S: NDArray[np.int16]) -> NDArray[np.float32]:

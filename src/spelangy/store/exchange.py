@@ -1,4 +1,4 @@
-"""Out of the store into other tools' formats. Times are exact to the sample: seconds carry enough digits to round back.
+"""Out of the store into other tools' formats. Times are exact to the sample, except in VTT (milliseconds).
 
 nemo   manifest.jsonl       {"audio_filepath", "offset", "duration", "text", …} a line a chunk
 jsonl  chunks.jsonl         chunks as they are stored
@@ -18,9 +18,10 @@ from spelangy.core.errors import UserError, did_you_mean
 from spelangy.core.records import Chunk, Transcript, Turn
 from spelangy.core.spans import seconds
 from spelangy.store.audio import AudioStore
+from spelangy.store.files import Files, refused_writes
 
-DIGITS = 6
-"""Of a second: a sixteenth of a sample; Python's shortest repr of the exact quotient would differ between tools."""
+DIGITS = 7
+"""Of a second: a sample is 0.0000625 s, so every time is exact, and so is offset + duration in decimal arithmetic."""
 
 
 def nemo_lines(chunks: Iterable[Chunk], audio: AudioStore) -> list[str]:
@@ -48,10 +49,10 @@ def chunk_lines(chunks: Iterable[Chunk]) -> list[str]:
 
 
 def rttm_lines(turns: Iterable[Turn]) -> list[str]:
-    """SPEAKER lines of turns."""
+    """SPEAKER lines of turns; a speaker's name of several words has its spaces closed by underscores."""
     return [
         f"SPEAKER {turn.recording_id} 1 {seconds(turn.start):.{DIGITS}f} {turn.span.duration_s:.{DIGITS}f} "
-        f"<NA> <NA> {turn.speaker} <NA> <NA>"
+        f"<NA> <NA> {_field(turn.speaker)} <NA> <NA>"
         for turn in turns
     ]
 
@@ -60,20 +61,29 @@ def ctm_lines(transcripts: Iterable[Transcript]) -> list[str]:
     """One line a consensus word; a word of several tokens has its inner spaces closed by underscores."""
     return [
         f"{transcript.recording_id} 1 {seconds(word.start):.{DIGITS}f} {seconds(word.end - word.start):.{DIGITS}f} "
-        f"{'_'.join(word.text.split())} {word.confidence:.4f}"
+        f"{_field(word.text)} {word.confidence:.4f}"
         for transcript in transcripts
         for word in transcript.words
     ]
+
+
+def _field(text: str) -> str:
+    return "_".join(text.split()) or "<NA>"
 
 
 def vtt_text(chunks: Sequence[Chunk]) -> str:
     """Captions of one recording; text is escaped, so no chunk can end its cue or open a tag."""
     cues = [
         f"{chunk.id}\n{_clock(chunk.start)} --> {_clock(chunk.end)}\n"
-        f"<v {_escaped(chunk.speaker)}>{_escaped(chunk.text)}"
+        f"<v {_annotation(chunk.speaker)}>{_escaped(chunk.text)}"
         for chunk in chunks
     ]
     return "\n\n".join(["WEBVTT", *cues]) + "\n"
+
+
+def _annotation(text: str) -> str:
+    """`text` within a tag, where two hyphens and the tag's own end would make an arrow."""
+    return _escaped(text).replace("--", "-&#45;")
 
 
 def _escaped(text: str) -> str:
@@ -82,8 +92,9 @@ def _escaped(text: str) -> str:
 
 
 def _clock(sample: int) -> str:
-    minutes, second = divmod(seconds(sample), 60)
-    return f"{int(minutes) // 60:02d}:{int(minutes) % 60:02d}:{second:06.3f}"
+    milliseconds = round(seconds(sample) * 1000)
+    minutes, left = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{left // 1000:02d}.{left % 1000:03d}"
 
 
 def export(
@@ -98,7 +109,7 @@ def export(
     """Writes one format into `directory`; returns the files.
 
     Raises:
-        UserError: When there is no such format.
+        UserError: When there is no such format, or `directory` cannot be written.
     """
     writers: Mapping[str, Callable[[], dict[str, str]]] = {
         "nemo": lambda: {"manifest.jsonl": _text(nemo_lines(chunks, audio))},
@@ -109,12 +120,13 @@ def export(
     }
     if form not in writers:
         raise UserError(f"no export format {form!r}", hint=did_you_mean(form, writers))
-    directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in writers[form]().items():
-        (directory / name).write_text(text, encoding="utf-8")
-        written.append(directory / name)
-    return written
+    with refused_writes(str(directory)):
+        directory.mkdir(parents=True, exist_ok=True)
+    target = Files(str(directory))
+    texts = writers[form]()
+    for name, text in texts.items():
+        target.write(name, text.encode())
+    return [directory / name for name in texts]
 
 
 def _text(lines: Iterable[str]) -> str:
@@ -122,5 +134,5 @@ def _text(lines: Iterable[str]) -> str:
 
 
 def _by_recording(records: Sequence[Any]) -> list[tuple[str, list[Any]]]:
-    ordered = sorted(records, key=lambda record: record.id)
+    ordered = sorted(records, key=lambda record: (record.recording_id, record.id))
     return [(name, list(group)) for name, group in groupby(ordered, key=lambda record: record.recording_id)]

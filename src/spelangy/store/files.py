@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -11,6 +13,22 @@ from spelangy.core.errors import UserError
 
 WRITING = ".writing-"
 """How the name of a half-written file begins: what a killed process may leave beside the place it was meant for."""
+
+
+@contextmanager
+def refused_writes(place: str) -> Iterator[None]:
+    """What the system refuses to write at `place`, as a request that cannot be met.
+
+    Raises:
+        UserError: When the target is full, read-only, or no folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {place}: {error.strerror or error}",
+            hint="free space or choose another place; what was stored before is intact",
+        ) from error
 
 
 class Files:
@@ -62,16 +80,11 @@ class Files:
         Raises:
             UserError: When the target is full or read-only; what was there before stays as it was.
         """
-        try:
+        with refused_writes(self.path(name)):
             if self.is_local:
                 _write_local(Path(self.path(name)), data)
             else:
                 self.fs.pipe_file(self.path(name), data)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.path(name)}: {error.strerror or error}",
-                hint="free space or choose another place with --store; what was stored before is intact",
-            ) from error
 
     def upload(self, directory: Path, name: str) -> None:
         """Copies a local directory to `name` on a remote root."""

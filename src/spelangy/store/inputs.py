@@ -30,36 +30,50 @@ def find_inputs(uris: Iterable[str], suffixes: Sequence[str]) -> list[FoundInput
     in which nothing is found.
 
     Args:
-        uris: Files, folders (searched for `suffixes`), globs, or ``package:NAME/FILE`` inside an installed package.
+        uris: Files, folders (searched for `suffixes`), globs of either, or ``package:NAME/FILE`` inside an installed
+            package.
         suffixes: What a folder is searched for. A file named outright is taken whatever its name.
 
     Raises:
         UserError: When a ``package:`` is not installed.
     """
     found: dict[str, FoundInput] = {}
-    for uri, path in _paths(uris, tuple(suffixes)):
+    for place, path in dict(_paths(uris, tuple(suffixes))).items():
+        uri = _printable(place)
         content = _content_id(path) or record_id("missing", uri)
-        entry = FoundInput(id=content, uri=uri, path=str(path))
+        entry = FoundInput(id=content, uri=uri, path=_printable(str(path)))
         found[content] = with_copy(found[content], uri) if content in found else entry
     return list(found.values())
 
 
 def with_copy(entry: FoundInput, uri: str) -> FoundInput:
-    """`entry` with one more place of the same content; the place it already names is not its own copy."""
-    return entry if uri == entry.uri else replace(entry, copies=(*entry.copies, uri))
+    """`entry` with one more place of the same content; a place it already names is not another copy."""
+    return entry if uri in (entry.uri, *entry.copies) else replace(entry, copies=(*entry.copies, uri))
 
 
 def _paths(uris: Iterable[str], suffixes: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     for uri in uris:
         if uri.startswith(PACKAGE):
             yield uri, package_file(uri)
-        elif Path(uri).is_dir():
-            yield from ((str(path), path) for path in _in_folder(Path(uri), suffixes) or [Path(uri)])
-        elif glob.has_magic(uri) and not Path(uri).exists():
-            matches = sorted(glob.glob(uri, recursive=True)) or [uri]  # noqa: PTH207
-            yield from ((match, Path(match)) for match in matches)
         else:
-            yield uri, Path(uri)
+            found = [pair for place in _matches(uri) for pair in _files(place, suffixes)]
+            yield from found or [(uri, Path(uri))]
+
+
+def _matches(uri: str) -> list[str]:
+    if not glob.has_magic(uri) or Path(uri).exists():
+        return [uri]
+    return sorted(glob.glob(uri, recursive=True))  # noqa: PTH207
+
+
+def _files(place: str, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    path = Path(place)
+    return [(str(file), file) for file in _in_folder(path, suffixes)] if path.is_dir() else [(place, path)]
+
+
+def _printable(name: str) -> str:
+    """`name` as tables can hold it: bytes that are no UTF-8 are spelled out, and the file is then not found by name."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

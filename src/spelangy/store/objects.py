@@ -11,6 +11,7 @@ object. Host, time and worker count are recorded in lineage.json, never hashed. 
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from platformdirs import user_cache_path
 from spelangy.core.errors import UserError
 from spelangy.core.hashing import digest, digest_bytes
 from spelangy.store.audio import AudioStore
-from spelangy.store.files import WRITING, Files
+from spelangy.store.files import WRITING, Files, refused_writes
 from spelangy.store.tables import read_table, table_bytes
 
 COMMITTED = "lineage.json"
@@ -103,9 +104,16 @@ class Store:
         return self._commit(lineage, stored, circumstances)
 
     def artefact_directory(self, lineage: Lineage) -> Path:
-        """A local directory to build an artefact in. It survives interruption, so a build can resume."""
+        """A local directory to build an artefact in. It survives interruption, so a build can resume.
+
+        Raises:
+            UserError: When the store is read-only.
+        """
         directory = self._local_directory(lineage.key)
-        directory.mkdir(parents=True, exist_ok=True)
+        with refused_writes(str(directory)):
+            directory.mkdir(parents=True, exist_ok=True)
+            if not self.files.is_local:
+                (directory / COMMITTED).unlink(missing_ok=True)
         return directory
 
     def commit_artefact(self, lineage: Lineage, circumstances: Mapping[str, Any]) -> StoredObject:
@@ -162,7 +170,8 @@ class Store:
     def _local_directory(self, key: str) -> Path:
         if self.files.is_local:
             return Path(self.files.path(f"objects/{key}"))
-        return user_cache_path("spelangy") / "artefacts" / digest(self.files.root)[:16] / key
+        cache = Path(os.environ.get("SPELANGY_CACHE") or user_cache_path("spelangy"))
+        return cache / "artefacts" / digest(self.files.root)[:16] / key
 
     def ref(self, recipe: str, name: str) -> str | None:
         """The key that `name` stands at for `recipe`."""

@@ -10,8 +10,11 @@
 All arms share one store: what an arm does not change is not computed again, so every arm hears the very same tokens.
 """
 
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +73,26 @@ def load_study(path: Path) -> Study:
 
 
 def _arm_recipe(path: Path, settings: StudySettings, arm: str, changes: dict[str, Any], seed: int) -> Recipe:
-    name = "".join(letter if letter.isalnum() else "-" for letter in f"{path.stem}-{arm}-{seed}")
-    overrides = {**changes, "name": name, "train.seed": seed}
-    return load_recipe(path.parent / settings.base, [f"{key}={_toml(value)}" for key, value in overrides.items()])
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", f"study-{path.stem}-{arm}-{seed}")
+    overrides = [*_dotted(changes), ("name", name), ("train.seed", seed)]
+    try:
+        return load_recipe(path.parent / settings.base, [f"{key}={_toml(value)}" for key, value in overrides])
+    except UserError as error:
+        raise UserError(f"study {path}, arm {arm!r}: {error.message}", hint=error.hint) from error
+
+
+def _dotted(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys and values, whether a table's keys were written out with dots and quotes or as tables in tables."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    return dumps(value)  # strings, numbers and truth values are written alike in JSON and in TOML

@@ -38,7 +38,11 @@ class KristSettings(Settings):
 
 
 class QuestSettings(Settings):
-    """Questions mined from pages, answered with reasoning that the page states."""
+    """Questions mined from pages, answered with reasoning that the page states.
+
+    Attributes:
+        max_per_page: Most questions taken from one page.
+    """
 
     max_per_page: int = Field(8, ge=0)
 
@@ -47,9 +51,12 @@ class SynthSettings(Settings):
     """``[synth]``: web pages → Krist and Quest scripts → spoken chunks.
 
     Attributes:
-        warc: WARC files or globs.
+        warc: WARC files, folders of them or globs, plain or gzip; none: no synthesis and no evaluation.
         contamination: What of an evaluation question bars a text from training: the ``whole`` question, or any
             ``partial`` run of six words (the paper's n-gram definition).
+        krist: How prose is written.
+        quest: Which questions are taken.
+        voices: Who speaks; drawn sentence by sentence.
         pause_s: Silence after each sentence.
         loudness_db: Root mean square level that every sentence is brought to, dB below full scale.
     """
@@ -58,6 +65,8 @@ class SynthSettings(Settings):
     contamination: Literal["whole", "partial"] = "partial"
     krist: KristSettings = KristSettings()
     quest: QuestSettings = QuestSettings()
-    voices: tuple[VoiceSettings, ...] = (VoiceSettings(tts=BackendChoice(name="hibari"), voice="heart"),)
+    voices: tuple[VoiceSettings, ...] = Field(
+        (VoiceSettings(tts=BackendChoice(name="hibari"), voice="heart"),), min_length=1
+    )
     pause_s: float = Field(0.24, ge=0)
     loudness_db: float = Field(-23.0, le=0)

@@ -70,6 +70,9 @@ class WriteKrist:
         (page,) = from_rows([item], Page)
         text, drops = _without_questions(page, self.gate)
         script = krist_script(replace(page, text=text), self._llm_for(page))
+        # A model may put back what was taken out, and a question may stand across two lines.
+        self.gate.check("\n".join(segment.text for segment in script.segments))
+        self.gate.check(text)
         return Produced(records={"scripts": [script], "texts": [text_document(page, text)]}, drops=drops)
 
     def _llm_for(self, page: Page) -> LanguageModel | None:

@@ -69,10 +69,10 @@ class Speak:
         return SpokenSegment(id=chunk_id, segment=segment, voice=voice, audio_S=audio_S)
 
     def _synthesizer(self, voice: VoiceSettings) -> SpeechSynthesizer:
-        name = voice.tts.name
-        if name not in self.loaded:
-            self.loaded[name] = create("tts", voice.tts)
-        return self.loaded[name]
+        choice = voice.tts.model_dump_json()
+        if choice not in self.loaded:
+            self.loaded[choice] = create("tts", voice.tts)
+        return self.loaded[choice]
 
     def _records(self, script: Script, spoken: Sequence[SpokenSegment]) -> Mapping[str, Sequence[object]]:
         whole_S = np.concatenate([part.audio_S for part in spoken])
@@ -178,7 +178,7 @@ def speech_step(name: str, scripts: Sequence[str], settings: SynthSettings, audi
     ]
     return TableStep(
         name=name,
-        version=1,
+        version=2,
         config={"voices": voices, "pause_s": settings.pause_s, "loudness_db": settings.loudness_db},
         inputs=tuple(scripts),
         outputs={"recordings": Recording, "turns": Turn, "chunks": Chunk},

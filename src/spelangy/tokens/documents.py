@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spelangy.core.records import Chunk, Script, Units
-from spelangy.core.spans import nearest_frame, seconds
+from spelangy.core.spans import FRAME_SAMPLES, nearest_frame, seconds
 from spelangy.core.splits import is_heldout
 from spelangy.engine.step import ArtefactStep, Inputs
 from spelangy.tokens.config import TokensSettings
@@ -45,11 +45,11 @@ def slice_units(chunks: Sequence[Chunk], rows: Sequence[Units]) -> list[NDArray[
     """Each chunk's units: the frames of its turn between its borders; a turn's outer chunks take its outer silence.
 
     Args:
-        chunks: Chunks of one recording in time order, each within one turn.
+        chunks: Chunks of one recording in time order, each within one turn and longer than a frame.
         rows: Units of the recording's turns in time order.
     """
-    starts = [row.first_frame for row in rows]
-    turn_of = [bisect_right(starts, nearest_frame(chunk.span.middle)) - 1 for chunk in chunks]
+    starts = [row.first_frame * FRAME_SAMPLES for row in rows]
+    turn_of = [bisect_right(starts, chunk.span.middle) - 1 for chunk in chunks]
     slices: list[NDArray[np.uint16]] = []
     for place, group in groupby(zip(turn_of, chunks, strict=True), key=lambda pair: pair[0]):
         members = [chunk for _, chunk in group]

@@ -15,9 +15,9 @@ from spelangy.backends.protocols import Audio, SpeechTokenizer
 from spelangy.core.errors import UserError
 from spelangy.core.plugins import find_backend
 from spelangy.core.random import uniform
-from spelangy.core.records import Turn, Units
-from spelangy.core.schema import from_table
+from spelangy.core.records import Chunk, Units
 from spelangy.core.spans import FRAME_SAMPLES, Span, nearest_frame, samples, seconds, tile
+from spelangy.core.splits import is_heldout
 from spelangy.engine.items import attach, nest
 from spelangy.engine.step import ArtefactStep, Inputs, Item, Produced, TableStep
 from spelangy.store.audio import AudioStore
@@ -90,13 +90,16 @@ def units_step(
     )
 
 
-def speech_tokenizer_step(turns: Sequence[str], settings: TokensSettings, audio: AudioStore, seed: int) -> ArtefactStep:
-    """Trains the recipe's speech tokenizer on a draw of turns."""
+def speech_tokenizer_step(
+    chunks: Sequence[str], settings: TokensSettings, audio: AudioStore, seed: int
+) -> ArtefactStep:
+    """Trains the recipe's speech tokenizer on a draw of training chunks; held-out documents are never heard."""
     backend = settings.speech_tokenizer.name
 
     def build(inputs: Inputs, directory: Path, report: Callable[[int, int], None]) -> Mapping[str, Any]:
-        found = [turn for table in turns for turn in from_table(inputs.table(table), Turn)]
-        drawn = draw_turns(found, settings.max_tokenizer_hours, seed)
+        found = [chunk for table in chunks for chunk in inputs.records(table, Chunk)]
+        training = [chunk for chunk in found if not is_heldout(chunk.document_id, settings.heldout_share, seed)]
+        drawn = draw_chunks(training, settings.max_tokenizer_hours, seed)
         if not drawn:
             raise UserError("no speech to train a speech tokenizer on", hint="see the drop reasons of earlier steps")
         trained = (
@@ -105,7 +108,7 @@ def speech_tokenizer_step(turns: Sequence[str], settings: TokensSettings, audio:
             .train(_audio_of(drawn, audio, report), codebook_size=settings.codebook_size, seed=seed)
         )
         trained.save(directory)
-        return {"num_turns": len(drawn), "hours": seconds(sum(turn.span.num_samples for turn in drawn)) / 3600}
+        return {"num_chunks": len(drawn), "hours": seconds(sum(chunk.span.num_samples for chunk in drawn)) / 3600}
 
     return ArtefactStep(
         name="speech-tokenizer",
@@ -114,27 +117,28 @@ def speech_tokenizer_step(turns: Sequence[str], settings: TokensSettings, audio:
             "backend": backend,
             "codebook_size": settings.codebook_size,
             "max_hours": settings.max_tokenizer_hours,
+            "heldout_share": settings.heldout_share,
         },
-        inputs=tuple(turns),
+        inputs=tuple(chunks),
         seed=seed,
         build=build,
     )
 
 
-def draw_turns(turns: Sequence[Turn], max_hours: float, seed: int) -> list[Turn]:
-    """Turns in an order drawn by their ids, up to `max_hours`: more speech added later does not reorder the rest."""
+def draw_chunks(chunks: Sequence[Chunk], max_hours: float, seed: int) -> list[Chunk]:
+    """Chunks in an order drawn by their ids, up to `max_hours`: more speech added later does not reorder the rest."""
     left = samples(max_hours * 3600)
     drawn = []
-    for turn in sorted(turns, key=lambda turn: uniform(seed, turn.id, "tokenizer")):
-        left -= turn.span.num_samples
+    for chunk in sorted(chunks, key=lambda chunk: uniform(seed, chunk.id, "tokenizer")):
+        left -= chunk.span.num_samples
         if left < 0:
             break
-        drawn.append(turn)
+        drawn.append(chunk)
     return drawn
 
 
-def _audio_of(turns: Sequence[Turn], audio: AudioStore, report: Callable[[int, int], None]) -> Iterator[Audio]:
-    for done, turn in enumerate(turns):
-        report(done, len(turns))
-        yield audio.read(turn.audio, turn.span)
-    report(len(turns), len(turns))
+def _audio_of(chunks: Sequence[Chunk], audio: AudioStore, report: Callable[[int, int], None]) -> Iterator[Audio]:
+    for done, chunk in enumerate(chunks):
+        report(done, len(chunks))
+        yield audio.read(chunk.audio, chunk.span)
+    report(len(chunks), len(chunks))

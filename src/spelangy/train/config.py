@@ -16,13 +16,25 @@ class TrainConfig(BaseModel):
     """One training run of a Llama-shaped decoder.
 
     Attributes:
-        width: Size of the residual stream; a multiple of 64 runs fastest.
+        width: Size of the residual stream, an even multiple of `heads`; a multiple of 64 runs fastest.
+        layers: Decoder layers.
+        heads: Attention heads.
         row_tokens: Length of a packed row.
         batch_rows: Rows per optimiser step, all micro-batches together.
         accumulation: Micro-batches per step; divides `batch_rows`. Changes memory, not the result (beyond rounding).
+        steps: Optimiser steps; at least `warmup_steps` and the decay together.
+        learning_rate: Its highest value.
+        warmup_steps: Steps of linear rise at the start.
         decay: Share of `steps` in the final decay of the learning rate.
-        loss: Preset of class weights, see `spelangy.train.loss`.
+        weight_decay: AdamW's, of matrices only.
+        clip_norm: Longest gradient, L2 over all parameters.
+        loss: ``both`` modalities are taught, or text alone (``understanding_only``); see `spelangy.train.loss`.
+        seed: Of the fresh weights and of the order of rows.
+        eval_every: Steps between two looks at the held-out losses.
+        checkpoint_every: Steps between two checkpoints.
         keep_last: Checkpoints kept; two or more leave something to fall back on when the newest is damaged.
+        threads: PyTorch's threads; another number may change the last bits of the weights.
+        precision: ``bf16`` (autocast of matrix products) or ``fp32``.
         init: Where the weights come from; only ``scratch``.
 
     Raises:

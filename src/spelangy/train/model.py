@@ -125,7 +125,12 @@ def load_model(directory: Path) -> LlamaForCausalLM:
     try:
         with _no_progress_bars():
             model = AutoModelForCausalLM.from_pretrained(
-                directory, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
+                directory,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                local_files_only=True,
+                trust_remote_code=False,  # else a folder that names code of its own would be asked about, and run
+                use_safetensors=True,
             )
     except (OSError, ValueError) as error:
         raise UserError(f"{directory} cannot be read as a model: {error}", hint="export it again") from error

@@ -59,6 +59,7 @@ def train_step(config: TrainConfig, tokens: TokensSettings, split_seed: int) -> 
             "heldout_nats": {name: dict(values) for name, values in result.heldout.items()},
             "tokens_by_source": {source: sum(found.modality_tokens.values()) for source, found in seen.items()},
             "tokens_by_modality": dict(result.tokens_seen),
+            "spans_longer_than_a_row": {stream.source: len(stream.plan(0).drops) for stream in mixture.streams},
         }
 
     shown = {"train": config.identity(), "interleave": tokens.interleave.model_dump(), "mixture": tokens.mixture}
