@@ -134,3 +134,15 @@ def test_the_text_tokenizer_never_saw_a_held_out_page(tiny: TinyRun, tmp_path: P
     stored = tiny.directory("text-tokenizer") / "tokenizer.json"
     assert stored.read_bytes() == (tmp_path / "tokenizer.json").read_bytes()
     assert trained.size == 300
+
+
+def test_the_frames_of_a_dropped_chunk_in_the_middle_go_to_nobody() -> None:
+    frames = 30
+    row = Units(id="r-000000", recording_id="r", first_frame=0, units=tuple(range(frames)))
+    kept = [
+        a_chunk(0, Span(0, 10 * FRAME_SAMPLES)),
+        a_chunk(1, Span(14 * FRAME_SAMPLES, frames * FRAME_SAMPLES)),
+    ]
+    first, second = slice_units(kept, [row])
+    assert first.tolist() == list(range(10))
+    assert second.tolist() == list(range(14, frames))

@@ -1,6 +1,7 @@
 """Units of turns: every frame of a recording belongs to one turn, on the recording's own grid."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spelangy.backends.protocols import Audio
-from spelangy.core.records import Recording, Turn, Units
+from spelangy.core.records import Chunk, Recording, Turn, Units
 from spelangy.core.spans import FRAME_SAMPLES, SAMPLE_RATE_HZ, Span, seconds
-from spelangy.tokens.units import MAX_MARGIN_S, EncodeTurns, draw_turns
+from spelangy.tokens.kmeans import KMeansTokenizer
+from spelangy.tokens.units import MAX_MARGIN_S, EncodeTurns, draw_chunks
 from tiny_run import TinyRun
 
 HALF_FRAME = FRAME_SAMPLES // 2
@@ -103,20 +105,37 @@ def test_any_turns_take_each_frame_at_most_once(encode: EncodeTurns, turns: list
             assert left.stop == right.start, "a silence of two seconds or less leaves no frame out"
 
 
-def a_turn(number: int, duration: int = 16_000) -> Turn:
-    return Turn(id=f"turn-{number}", recording_id="r", audio="", start=0, end=duration, speaker="S0", is_overlap=False)
+def a_chunk(number: int) -> Chunk:
+    return Chunk(
+        id=f"chunk-{number}", document_id="d", recording_id="r", audio="", index=number, start=0, end=SAMPLE_RATE_HZ,
+        text="", speaker="S0", role="speech", source="crawl", licence="", min_vote_ratio=1.0, confidence=1.0,
+        dissent=(),
+    )  # fmt: skip
 
 
 def test_the_tokenizer_hears_no_more_than_it_may_in_an_order_of_its_own() -> None:
-    turns = [a_turn(number) for number in range(40)]
-    drawn = draw_turns(turns, 10 / 3600, seed=1)
-    assert seconds(sum(turn.span.num_samples for turn in drawn)) == 10
-    assert drawn == draw_turns(turns[::-1], 10 / 3600, seed=1)
-    assert [turn.id for turn in drawn] != sorted(turn.id for turn in drawn)
-    assert drawn != draw_turns(turns, 10 / 3600, seed=2)
+    chunks = [a_chunk(number) for number in range(40)]
+    drawn = draw_chunks(chunks, 10 / 3600, seed=1)
+    assert seconds(sum(chunk.span.num_samples for chunk in drawn)) == 10
+    assert drawn == draw_chunks(chunks[::-1], 10 / 3600, seed=1)
+    assert [chunk.id for chunk in drawn] != sorted(chunk.id for chunk in drawn)
+    assert drawn != draw_chunks(chunks, 10 / 3600, seed=2)
 
 
 def test_more_speech_does_not_reorder_what_was_drawn() -> None:
-    few, many = [a_turn(number) for number in range(20)], [a_turn(number) for number in range(60)]
-    everything = draw_turns(many, 1.0, seed=0)
-    assert [turn for turn in everything if turn in few] == draw_turns(few, 1.0, seed=0)
+    few, many = [a_chunk(number) for number in range(20)], [a_chunk(number) for number in range(60)]
+    everything = draw_chunks(many, 1.0, seed=0)
+    assert [chunk for chunk in everything if chunk in few] == draw_chunks(few, 1.0, seed=0)
+
+
+def test_the_tokenizer_never_heard_a_held_out_page(tiny: TinyRun, tmp_path: Path) -> None:
+    chunks = [*tiny.records("chunks-fine", "chunks", Chunk), *tiny.records("speech", "chunks", Chunk)]
+    training = [chunk for chunk in chunks if not tiny.is_heldout(chunk.document_id)]
+    assert 0 < len(training) < len(chunks)
+    tokens, seed = tiny.recipe.tokens, tiny.recipe.seed
+    heard = (
+        tiny.store.audio.read(row.audio, row.span) for row in draw_chunks(training, tokens.max_tokenizer_hours, seed)
+    )
+    KMeansTokenizer.train(heard, codebook_size=tokens.codebook_size, seed=seed).save(tmp_path)
+    for file in tmp_path.iterdir():
+        assert file.read_bytes() == (tiny.directory("speech-tokenizer") / file.name).read_bytes()

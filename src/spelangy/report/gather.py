@@ -77,15 +77,15 @@ def funnel_stages(tables: RunTables) -> tuple[FunnelStage, ...]:
         stages.append(_stage(tables, "words", "turns", len(heard), _hours(heard)))
     for step in tables.chunk_steps():
         chunks = tables.records(step, "chunks", Chunk)
-        stages.append(_stage(tables, step, "chunks", len(chunks), _hours(chunks)))
-    texts = (("pages", "pages", Page, "pages"), ("krist", "scripts", Script, "scripts"))
+        stages.append(_stage(tables, step, "chunks or turns", len(chunks), _hours(chunks)))
+    texts = (("pages", "pages", Page, "pages"), ("krist", "scripts", Script, "scripts or lines"))
     for step, table, record_type, unit in (*texts, ("quest", "scripts", Script, "questions")):
         if step in tables:
             stages.append(_stage(tables, step, unit, len(tables.records(step, table, record_type)), None))
     for step in ("speech", "question-speech"):
         if step in tables:
             spoken = tables.records(step, "recordings", Recording)
-            stages.append(_stage(tables, step, "scripts", len(spoken), _hours(spoken)))
+            stages.append(_stage(tables, step, "scripts or sentences", len(spoken), _hours(spoken)))
     return tuple(stages)
 
 

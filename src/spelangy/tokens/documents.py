@@ -44,6 +44,8 @@ def _ordered(units: Sequence[Units]) -> list[Units]:
 def slice_units(chunks: Sequence[Chunk], rows: Sequence[Units]) -> list[NDArray[np.uint16]]:
     """Each chunk's units: the frames of its turn between its borders; a turn's outer chunks take its outer silence.
 
+    Frames between two chunks that do not touch belong to a chunk that was dropped, and stay out.
+
     Args:
         chunks: Chunks of one recording in time order, each within one turn and longer than a frame.
         rows: Units of the recording's turns in time order.
@@ -57,8 +59,11 @@ def slice_units(chunks: Sequence[Chunk], rows: Sequence[Units]) -> list[NDArray[
             slices.extend(np.zeros(0, np.uint16) for _ in members)
             continue
         units = np.array(rows[place].units, dtype=np.uint16)
-        inner = [nearest_frame(chunk.start) - rows[place].first_frame for chunk in members[1:]]
-        slices.extend(np.split(units, np.clip(inner, 0, len(units))))
+        first = rows[place].first_frame
+        starts_in_turn = [0, *(nearest_frame(chunk.start) - first for chunk in members[1:])]
+        ends_in_turn = [*(nearest_frame(chunk.end) - first for chunk in members[:-1]), len(units)]
+        borders = np.clip([starts_in_turn, ends_in_turn], 0, len(units)).T
+        slices.extend(units[start:end] for start, end in borders)
     return slices
 
 

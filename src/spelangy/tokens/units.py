@@ -131,7 +131,7 @@ def draw_chunks(chunks: Sequence[Chunk], max_hours: float, seed: int) -> list[Ch
     drawn = []
     for chunk in sorted(chunks, key=lambda chunk: uniform(seed, chunk.id, "tokenizer")):
         left -= chunk.span.num_samples
-        if left < 0:
+        if left < 0 and drawn:
             break
         drawn.append(chunk)
     return drawn
