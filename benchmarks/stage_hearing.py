@@ -64,16 +64,16 @@ def goal_rtf(stage: str) -> float:
 def _ingest(material: Material) -> Iterator[Figure]:
     numbers = count()
     assert material.sources
-    took_s, _ = repeated(lambda: material.ingest(f"ingest-{next(numbers)}"), budget_s=1.5, max_repeats=3)
+    took_s, _ = repeated(lambda: material.ingest(f"ingest-{next(numbers)}"), budget_s=0.7, max_repeats=3)
     yield Figure(name="decode + ingest", value=took_s / material.duration_s, unit="RTF")
 
 
 def _vad(material: Material) -> Iterator[Figure]:
     short_S = material.waves[0][:16_000]
     vad, load_s = loaded(lambda: create("vad", BackendChoice(name="silero")), lambda vad: vad.speech(short_S))
-    took_s, _ = repeated(lambda: [vad.speech(wave_S) for wave_S in material.waves], budget_s=2.0, max_repeats=5)
+    took_s, _ = repeated(lambda: [vad.speech(wave_S) for wave_S in material.waves], budget_s=1.0, max_repeats=5)
     frame_by_frame = _FrameByFrameVad()
-    peer_s, _ = repeated(lambda: [frame_by_frame(wave_S) for wave_S in material.waves], budget_s=2.0, max_repeats=3)
+    peer_s, _ = repeated(lambda: [frame_by_frame(wave_S) for wave_S in material.waves], budget_s=1.0, max_repeats=3)
     yield Figure(
         name="vad silero",
         value=took_s / material.duration_s,
@@ -116,7 +116,7 @@ def _diarizer(material: Material) -> Iterator[Figure]:
     )
     vad = create("vad", BackendChoice(name="silero"))
     pairs = [(wave_S, vad.speech(wave_S)) for wave_S in material.waves]
-    took_s, found = repeated(lambda: [diarizer.diarize(*pair) for pair in pairs], budget_s=4.0, max_repeats=3)
+    took_s, found = repeated(lambda: [diarizer.diarize(*pair) for pair in pairs], budget_s=2.0, max_repeats=3)
     material.turns = material.turns_from(found)  # the next stages need not find them again
     goals = at_most([goal_rtf("diarizer")])
     yield Figure(name="diarizer ge2e", value=took_s / material.duration_s, unit="RTF", goals=goals)

@@ -47,9 +47,9 @@ def speaking(material: Material) -> Iterator[Figure]:
 def _voice(material: Material, name: str, voice: str) -> Iterator[Figure]:
     settings = SynthSettings(voices=(VoiceSettings(tts=BackendChoice(name=name), voice=voice),))
     sentences = SENTENCES[: NUM_SENTENCES[name]] if material.quick else SENTENCES
-    item, short = asdict(script(sentences)), asdict(script(["Good morning."]))
+    item, short = asdict(script(sentences)), asdict(script(["Yes."]))
     worker, load_s = loaded(lambda: Speak(material.audio, settings, 0), lambda worker: worker(short))
-    took_s, produced = repeated(lambda: worker(item), budget_s=2.0, max_repeats=5)
+    took_s, produced = repeated(lambda: worker(item), budget_s=1.0, max_repeats=5)
     (recording,) = produced.records["recordings"]
     yield Figure(
         name=f"tts {name}",

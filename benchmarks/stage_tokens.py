@@ -55,7 +55,7 @@ def quickstart() -> Recipe:
 
 def _log_mel(material: Material) -> Iterator[Figure]:
     log_mel(material.waves[0][:16_000])
-    took_s, _ = repeated(lambda: [log_mel(wave_S) for wave_S in material.waves], budget_s=2.0, max_repeats=5)
+    took_s, _ = repeated(lambda: [log_mel(wave_S) for wave_S in material.waves], budget_s=1.0, max_repeats=5)
     yield Figure(name="log-mel", value=took_s / material.duration_s, unit="RTF")
 
 
@@ -74,7 +74,7 @@ def _units(material: Material) -> Iterator[Figure]:
     worker, load_s = loaded(
         lambda: EncodeTurns(material.audio, settings.speech_tokenizer.name, directory), lambda worker: worker(short)
     )
-    took_s, _ = repeated(lambda: [worker(item) for item in items], budget_s=2.0, max_repeats=5)
+    took_s, _ = repeated(lambda: [worker(item) for item in items], budget_s=1.0, max_repeats=5)
     yield Figure(name="units kmeans-logmel", value=took_s / material.duration_s, unit="RTF")
     yield Figure(name="units kmeans-logmel, load", value=load_s, unit="s")
 
@@ -82,7 +82,7 @@ def _units(material: Material) -> Iterator[Figure]:
 def _packing(material: Material) -> Iterator[Figure]:
     recipe = quickstart()
     store = synthetic_store(material.folder, recipe)
-    took_s, rows = repeated(lambda: list(_rows(store, recipe)), budget_s=3.0, max_repeats=3)
+    took_s, rows = repeated(lambda: list(_rows(store, recipe)), budget_s=2.0, max_repeats=3)
     num_tokens = sum(int((row.document >= 0).sum()) for row in rows)
     goals = at_least([PACKED_TOKENS_PER_S])
     yield Figure(name="span store, plan + render + pack", value=num_tokens / took_s, unit="tokens/s", goals=goals)

@@ -44,6 +44,8 @@ def exit_code(*arguments: str) -> int:
         (["curate", "--audio", "package:not_installed_here/a.wav"], "'not_installed_here' is not installed", "pip"),
         (["curate", "nowhere.toml"], "recipe nowhere.toml: No such file", "quickstart"),
         (["curate", "--audio", "a.wav", "--runner", "spark"], "--runner spark", "native or ray"),
+        (["curate", "--audio", "a.wav", "--runner", "ray", "--address", "127.0.0.1:1"],
+         "no cluster answers at '127.0.0.1:1'", "ray start --head"),
         (["curate", "--audio", "a.wav", "--out", "nothing://here"], "store 'nothing://here'", "local path"),
         (["report", QUICKSTART], "not everything is built", "spelangy run"),
     ],

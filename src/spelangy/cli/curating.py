@@ -25,6 +25,7 @@ from spelangy.cli.running import (
     quarantine_exit_code,
     run_pipeline,
     summary_of,
+    tell_models,
     with_audio,
     write_report,
 )
@@ -74,6 +75,8 @@ def _run_part(
     part: str,
 ) -> None:
     opened = Store(store)
+    if path is None:
+        tell_models(recipe, settings)
     finished = run_pipeline(recipe_pipeline(recipe, opened).upto(*targets), opened, settings)
     text = path.read_text() if path else recipe.model_dump_json(indent=1, include={"name", "seed", "curate"})
     data, report = write_report(recipe, text, opened, finished, part)

@@ -56,6 +56,13 @@ def run_pipeline(pipeline: Pipeline, store: Store, settings: Circumstances) -> d
     return pipeline.run(store, settings.runner, StepProgress(quiet=settings.quiet))
 
 
+def tell_models(recipe: Recipe, settings: Circumstances) -> None:
+    """Says on stderr which models the run takes, and from where."""
+    progress = StepProgress(quiet=settings.quiet)
+    for model in resolve_models(recipe):
+        progress.note(f"model   {model.role:<8} {model.name}: {model.origin}")
+
+
 def quarantine_exit_code(recipe: Recipe, store: Store, finished: Mapping[str, FinishedStep]) -> int:
     """3 when more inputs were quarantined than the recipe allows, else 0."""
     if "ingest" not in finished:
@@ -180,7 +187,9 @@ def run(
     settings = circumstances(runner, address, workers, quiet)
     loaded = with_audio(load_recipe(recipe, set_ or []), audio)
     opened = Store(store)
-    finished = run_pipeline(recipe_pipeline(loaded, opened), opened, settings)
+    pipeline = recipe_pipeline(loaded, opened)
+    tell_models(loaded, settings)
+    finished = run_pipeline(pipeline, opened, settings)
     data, report = write_report(loaded, recipe.read_text(), opened, finished)
     if json:
         print_json(summary_of(finished, data, report))

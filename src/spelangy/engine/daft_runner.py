@@ -6,6 +6,7 @@ back one small row an item. Data never travel back to the driver through Daft: s
 
 import math
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -63,6 +64,7 @@ def start_runner(runner: str, address: str) -> None:
         daft.set_runner_native()
         return
     try:
+        _check_reachable(address)
         import ray  # an extra, and heavy: only who asks for it
 
         # Connected before Daft does it, which would let Ray's own log onto stderr, --quiet or not.
@@ -70,11 +72,18 @@ def start_runner(runner: str, address: str) -> None:
         daft.set_runner_ray(address=address, noop_if_initialized=True)
     except ImportError as error:
         raise UserError("--runner ray: Ray is not installed", hint="pip install 'spelangy[ray]'") from error
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"--runner ray: no cluster answers at {address!r} ({error})",
             hint="start one with `ray start --head`, or name yours with --address",
         ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError where nobody listens at once: Ray itself would go on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,7 @@ def speech_tokenizer_step(
 def draw_chunks(chunks: Sequence[Chunk], max_hours: float, seed: int) -> list[Chunk]:
     """Chunks in an order drawn by their ids, up to `max_hours`: more speech added later does not reorder the rest."""
     left = samples(max_hours * 3600)
-    drawn = []
+    drawn: list[Chunk] = []
     for chunk in sorted(chunks, key=lambda chunk: uniform(seed, chunk.id, "tokenizer")):
         left -= chunk.span.num_samples
         if left < 0 and drawn:
