@@ -56,8 +56,9 @@ def test_a_bad_request_is_told_and_hinted(
     assert exit_code(*arguments) == 2
     told = capfd.readouterr()
     assert told.out == ""
-    first, _, last = told.err.partition("\nhint: ")
-    assert first.startswith("spelangy: ")
+    log, _, refusal = told.err.rpartition("spelangy: ")
+    assert all(line.startswith("model ") for line in log.splitlines())
+    first, _, last = refusal.partition("\nhint: ")
     assert message in first
     assert hint in last
     assert "Traceback" not in told.err

@@ -64,7 +64,8 @@ def test_a_missing_system_has_no_vote_and_one_that_hears_nothing_has() -> None:
     missing, _ = combined(a="the cat", b="the cat")
     assert (missing.systems, {word.vote_ratio for word in missing.words}) == (("a", "b"), {1.0})
     silent, _ = combined(a="the cat", b="the cat", c="")
-    assert (silent.systems, [word.vote_ratio for word in silent.words]) == (SYSTEMS, pytest.approx([2 / 3, 2 / 3]))
+    assert silent.systems == SYSTEMS
+    assert [word.vote_ratio for word in silent.words] == pytest.approx([2 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(("said", "reason"), [({}, "no hypothesis"), ({"a": "", "b": "", "c": ""}, "no words")])

@@ -69,7 +69,7 @@ def start_runner(runner: str, address: str) -> None:
 
         # Connected before Daft does it, which would let Ray's own log onto stderr, --quiet or not.
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, ignore_reinit_error=True)
-        daft.set_runner_ray(address=address, noop_if_initialized=True)
+        daft.set_runner_ray(noop_if_initialized=True)
     except ImportError as error:
         raise UserError("--runner ray: Ray is not installed", hint="pip install 'spelangy[ray]'") from error
     except (OSError, RuntimeError, ValueError) as error:

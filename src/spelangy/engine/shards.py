@@ -23,7 +23,7 @@ from spelangy.core.hashing import digest
 from spelangy.core.records import Drop
 from spelangy.core.schema import arrow_schema
 from spelangy.store.files import Files
-from spelangy.store.tables import concat
+from spelangy.store.tables import concat, read_table
 
 DROPS = "drops"
 
@@ -101,7 +101,7 @@ class ShardFolder:
         return Files(self.root).list(self.folder, ".parquet")
 
     def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        return pq.read_table(pa.BufferReader(Files(self.root).read(name)), columns=columns)
+        return read_table(Files(self.root).read(name), columns)
 
     def _schema(self) -> pa.Schema:
         nested = [

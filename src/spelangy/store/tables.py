@@ -19,9 +19,13 @@ def table_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def read_table(data: bytes) -> pa.Table:
-    """The table of `table_bytes`."""
-    return pq.read_table(pa.BufferReader(data))
+def read_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table of `table_bytes`, or some columns of it."""
+    # Copied into Arrow's own memory: its reading threads may free it as late as the interpreter's exit, when to free an
+    # object of Python's aborts the process.
+    sink = pa.BufferOutputStream()
+    sink.write(data)
+    return pq.read_table(pa.BufferReader(sink.getvalue()), columns=columns)
 
 
 def empty_table(record_type: type) -> pa.Table:
