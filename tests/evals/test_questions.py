@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from spelangy.core.contamination import normalised_words
 from spelangy.core.errors import Dropped
 from spelangy.core.records import QuestionAnswer
 from spelangy.core.schema import from_table, to_table
@@ -17,7 +18,6 @@ from spelangy.evals.questions import (
     questions_digest,
     split_pairs,
 )
-from spelangy.core.contamination import normalised_words
 
 
 def pair(question: str, answer: str, page_id: str = "p") -> Pair:

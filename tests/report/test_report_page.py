@@ -318,7 +318,8 @@ def test_too_many_reasons_are_told() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(None, "—"), (math.nan, "—"), (0, "0 s"), (0.42, "0.42 s"), (5.24, "5.2 s"), (9.96, "10 s"), (38.2, "38 s"),
-     (59.7, "1.0 min"), (83, "1.4 min"), (720, "12 min"), (3599, "1.0 h"), (4.2 * 3600, "4.2 h"), (1234 * 3600, "1,234 h")],
+     (59.7, "1.0 min"), (83, "1.4 min"), (720, "12 min"), (3599, "1.0 h"), (4.2 * 3600, "4.2 h"),
+     (1234 * 3600, "1,234 h")],
 )  # fmt: skip
 def test_duration(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
