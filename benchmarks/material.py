@@ -24,8 +24,8 @@ SPEECH = tuple(f"package:moonshine_voice/assets/{name}.wav" for name in ("two_ci
 FULL_REPEATS = 7
 """Of each recording, end to end, without ``--quick``: about 10 minutes."""
 
-QUICK_TURNS = 5
-"""So many turns of the dialogue go to the recognisers in quick runs: 9 s."""
+QUICK_TURNS = 4
+"""So many turns of the dialogue go to the recognisers in quick runs: about 7 s."""
 
 
 @dataclass

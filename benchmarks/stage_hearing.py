@@ -116,7 +116,7 @@ def _diarizer(material: Material) -> Iterator[Figure]:
     )
     vad = create("vad", BackendChoice(name="silero"))
     pairs = [(wave_S, vad.speech(wave_S)) for wave_S in material.waves]
-    took_s, found = repeated(lambda: [diarizer.diarize(*pair) for pair in pairs], budget_s=2.0, max_repeats=3)
+    took_s, found = repeated(lambda: [diarizer.diarize(*pair) for pair in pairs], budget_s=1.0, max_repeats=3)
     material.turns = material.turns_from(found)  # the next stages need not find them again
     goals = at_most([goal_rtf("diarizer")])
     yield Figure(name="diarizer ge2e", value=took_s / material.duration_s, unit="RTF", goals=goals)

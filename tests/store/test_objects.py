@@ -295,3 +295,18 @@ def test_moving_a_ref_leaves_the_object_it_pointed_at(store: Store) -> None:
     store.set_ref("r", "turns", LINEAGE.key)
     store.set_ref("r", "turns", "b" * 64)
     assert store.table(LINEAGE.key, "turns").num_rows == 2
+
+
+def test_how_a_run_went_is_kept_and_never_hashed(tmp_path: Path) -> None:
+    digests = set()
+    for number in range(2):
+        store = Store(tmp_path / f"store-{number}")
+        lineage = Lineage(step="train", version=1, config={}, seed=0, inputs={})
+        directory = store.artefact_directory(lineage)
+        (directory / "losses.jsonl").write_text("the same")
+        (directory / "circumstances").mkdir()
+        (directory / "circumstances" / "metrics.jsonl").write_text(f"speed {number}")
+        stored = store.commit_artefact(lineage, {})
+        assert "circumstances/metrics.jsonl" in {file.name for file in stored.files}
+        digests.add(stored.digest_of())
+    assert len(digests) == 1

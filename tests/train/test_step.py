@@ -21,7 +21,7 @@ def summary_of(tiny: TinyRun) -> dict[str, Any]:
 
 
 def metrics_of(tiny: TinyRun) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (tiny.directory("train") / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (tiny.directory("train") / "losses.jsonl").read_text().splitlines()]
 
 
 def test_held_out_loss_is_told_for_text_and_for_speech(tiny: TinyRun) -> None:
@@ -58,9 +58,17 @@ def test_spans_that_no_row_can_hold_are_counted(tiny: TinyRun) -> None:
 
 
 def test_the_folder_holds_a_model_and_no_checkpoint(tiny: TinyRun) -> None:
-    assert sorted(path.name for path in tiny.directory("train").iterdir()) == ["lineage.json", "metrics.jsonl", "model"]
+    found = sorted(path.name for path in tiny.directory("train").iterdir())
+    assert found == ["circumstances", "lineage.json", "losses.jsonl", "model"]
     names = {path.name for path in tiny.model.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "spelangy.json", "speech_tokenizer"} <= names
+
+
+def test_what_differs_from_run_to_run_stands_apart_from_what_was_found(tiny: TinyRun) -> None:
+    text = (tiny.directory("train") / "circumstances" / "metrics.jsonl").read_text()
+    assert "tokens_per_s" in text and '"event":"checkpoint"' in text
+    assert {row["event"] for row in metrics_of(tiny)} == {"step", "heldout"}
+    assert not any("tokens_per_s" in row for row in metrics_of(tiny))
 
 
 def test_other_tools_load_the_model_and_its_tokenizer(tiny: TinyRun) -> None:

@@ -145,7 +145,7 @@ def loss_curves(tables: RunTables) -> tuple[LossCurve, ...]:
     """Training and held-out cross-entropy by modality."""
     if "train" not in tables:
         return ()
-    rows = [json.loads(line) for line in (tables.directory("train") / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tables.directory("train") / "losses.jsonl").read_text().splitlines()]
     curves = []
     for modality in ("text", "speech"):
         name = f"{modality}_loss"

@@ -31,6 +31,10 @@ from spelangy.store.tables import read_table, table_bytes
 COMMITTED = "lineage.json"
 
 
+CIRCUMSTANCES = "circumstances/"
+"""Folder of an artefact for what differs from run to run (speed, checkpoints, resumes): kept, never hashed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
     """All that decides the content of an object.
@@ -71,10 +75,10 @@ class StoredObject:
     circumstances: Mapping[str, Any] = field(default_factory=dict)
 
     def digest_of(self, table: str = "") -> str:
-        """Content digest of one table, or of all files together."""
+        """Content digest of one table, or of all files together but those that only tell how the run went."""
         if table:
             return next(file.sha256 for file in self.files if file.name == f"{table}.parquet")
-        return digest({file.name: file.sha256 for file in self.files})
+        return digest({file.name: file.sha256 for file in self.files if not file.name.startswith(CIRCUMSTANCES)})
 
     def num_rows(self, table: str) -> int:
         return next(file.num_rows or 0 for file in self.files if file.name == f"{table}.parquet")

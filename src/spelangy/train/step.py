@@ -1,5 +1,7 @@
 """Step ``train``: span store → packed rows → a speech LM in plain Hugging Face format.
 
+losses.jsonl                           losses by step, training and held-out
+circumstances/metrics.jsonl            the same with speed, checkpoints and resumes
 model/
     config.json, model.safetensors …   loaded by ``AutoModelForCausalLM.from_pretrained``
     tokenizer.json …                   the text tokenizer with the special tokens
@@ -14,19 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from spelangy.core.errors import UserError
+from spelangy.core.hashing import canonical_json
 from spelangy.engine.step import ArtefactStep, Inputs
+from spelangy.store.objects import CIRCUMSTANCES
 from spelangy.tokens.config import TokensSettings
 from spelangy.tokens.documents import SPANS_FOLDER
 from spelangy.tokens.mixture import realised
 from spelangy.tokens.span_store import SpanStore
 from spelangy.tokens.text_tokenizer import TextTokenizer
 from spelangy.train.config import TrainConfig
+from spelangy.train.metrics import read_metrics
 from spelangy.train.rows import TrainingRows
 
 MODEL_FOLDER = "model"
 LAYOUT_FILE = "spelangy.json"
 SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
 CHECKPOINTS_FOLDER = "checkpoints"
+LOSSES_FILE = "losses.jsonl"
 
 
 def train_step(config: TrainConfig, tokens: TokensSettings, split_seed: int) -> ArtefactStep:
@@ -53,6 +59,7 @@ def train_step(config: TrainConfig, tokens: TokensSettings, split_seed: int) -> 
             raise UserError(f"training was stopped after step {result.step}", hint="run again: it goes on from there")
         complete_model(result.model_directory, store, inputs, tokens.speech_tokenizer.name)
         shutil.rmtree(directory / CHECKPOINTS_FOLDER)
+        settle_metrics(result.metrics, directory)
         seen = realised(mixture.row(number) for number in range(config.steps * config.batch_rows))
         return {
             "num_parameters": result.num_parameters,
@@ -71,6 +78,19 @@ def train_step(config: TrainConfig, tokens: TokensSettings, split_seed: int) -> 
         seed=config.seed,
         build=build,
     )
+
+
+def settle_metrics(metrics: Path, directory: Path) -> None:
+    """Parts what the run found (`LOSSES_FILE`) from how it went (speed, checkpoints, resumes).
+
+    Two runs of one key find the same losses to the last bit, on any machine, interrupted or not.
+    """
+    rows = [row for row in read_metrics(metrics) if row["event"] in ("step", "heldout")]
+    found = [{name: value for name, value in row.items() if name != "tokens_per_s"} for row in rows]
+    (directory / LOSSES_FILE).write_text("".join(canonical_json(row) + "\n" for row in found))
+    target = directory / CIRCUMSTANCES / metrics.name
+    target.parent.mkdir(exist_ok=True)
+    metrics.replace(target)
 
 
 def complete_model(directory: Path, store: SpanStore, inputs: Inputs, speech_tokenizer: str) -> None:
