@@ -82,7 +82,7 @@ def _units(material: Material) -> Iterator[Figure]:
 def _packing(material: Material) -> Iterator[Figure]:
     recipe = quickstart()
     store = synthetic_store(material.folder, recipe)
-    took_s, rows = repeated(lambda: list(_rows(store, recipe)), budget_s=2.0, max_repeats=3)
+    took_s, rows = repeated(lambda: list(_rows(store, recipe)), budget_s=1.0, max_repeats=3)
     num_tokens = sum(int((row.document >= 0).sum()) for row in rows)
     goals = at_least([PACKED_TOKENS_PER_S])
     yield Figure(name="span store, plan + render + pack", value=num_tokens / took_s, unit="tokens/s", goals=goals)

@@ -18,7 +18,7 @@ from stage_tokens import quickstart, synthetic_store
 Precision = Literal["bf16", "fp32"]
 WARM_UP_STEPS = 2
 NUM_STEPS = {True: 5, False: 27}
-NUM_ROUNDS = 2
+NUM_ROUNDS = {True: 2, False: 3}
 """In turns, so that a busy moment does not hit one precision alone."""
 
 
@@ -33,7 +33,7 @@ def training(material: Material) -> Iterator[Figure]:
     recipe, place = quickstart(), material.folder / "spans"
     store = SpanStore.open(place) if place.exists() else synthetic_store(material.folder, recipe)
     seen: dict[Precision, list[float]] = {"bf16": [], "fp32": []}
-    for number in range(NUM_ROUNDS):
+    for number in range(NUM_ROUNDS[material.quick]):
         for precision, speeds in seen.items():
             speeds += tokens_per_s(material, store, recipe, precision, number)
     yield Figure(
