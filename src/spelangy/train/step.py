@@ -72,7 +72,7 @@ def train_step(config: TrainConfig, tokens: TokensSettings, split_seed: int) -> 
     shown = {"train": config.identity(), "interleave": tokens.interleave.model_dump(), "mixture": tokens.mixture}
     return ArtefactStep(
         name="train",
-        version=1,
+        version=2,
         config={**shown, "heldout_share": tokens.heldout_share, "split_seed": split_seed},
         inputs=("span-store", "text-tokenizer", "speech-tokenizer"),
         seed=config.seed,
