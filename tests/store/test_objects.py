@@ -310,3 +310,12 @@ def test_how_a_run_went_is_kept_and_never_hashed(tmp_path: Path) -> None:
         assert "circumstances/metrics.jsonl" in {file.name for file in stored.files}
         digests.add(stored.digest_of())
     assert len(digests) == 1
+
+
+def test_a_relative_store_is_the_same_place_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store("store")
+    monkeypatch.chdir("/")
+    store.set_ref("recipe", "step", "key")
+    assert (tmp_path / "store" / "refs" / "recipe" / "step").read_text() == "key\n"
+    assert store.audio.root == str(tmp_path / "store")

@@ -48,6 +48,12 @@ def identity(role: str, choice: BackendChoice) -> dict[str, Any]:
     return {"name": choice.name, "options": dict(choice.options), "revision": describe(role, choice).revision}
 
 
+def required_options(role: str, name: str) -> list[str]:
+    """Options that a recipe must give this backend."""
+    kind = find_backend(role, name).load()
+    return [option.name for option in signature(kind).parameters.values() if option.default is option.empty]
+
+
 def _check_options(kind: Callable[..., Any], role: str, choice: BackendChoice) -> None:
     try:
         signature(kind).bind(**choice.options)

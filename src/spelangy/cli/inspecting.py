@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from spelangy.backends.load import create, describe
+from spelangy.backends.load import create, describe, required_options
 from spelangy.backends.protocols import ROLES
 from spelangy.cli.options import DEFAULT_STORE, JsonOption, RecipeArgument, SetOption, StoreOption
 from spelangy.cli.printing import print_json, print_rows
@@ -112,6 +112,10 @@ def _models() -> Iterator[dict[str, Any]]:
     for full_name in sorted(backends(), key=lambda name: (order.get(name.partition(".")[0], len(order)), name)):
         role, _, name = full_name.partition(".")
         row = {"role": role, "name": name, "usable": "no", "from": "", "licence": "", "to fix": ""}
+        needed = required_options(role, name)
+        if needed:
+            yield {**row, "usable": "by recipe", "from": f"options: {', '.join(needed)}"}
+            continue
         try:
             info = describe(role, BackendChoice(name=name))
             yield {**row, "usable": "yes", "from": info.origin, "licence": info.licence}

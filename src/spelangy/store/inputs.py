@@ -41,7 +41,7 @@ def find_inputs(uris: Iterable[str], suffixes: Sequence[str]) -> list[FoundInput
     for place, path in dict(_paths(uris, tuple(suffixes))).items():
         uri = _printable(place)
         content = _content_id(path) or record_id("missing", uri)
-        entry = FoundInput(id=content, uri=uri, path=_printable(str(path)))
+        entry = FoundInput(id=content, uri=uri, path=_printable(str(path.absolute())))
         found[content] = with_copy(found[content], uri) if content in found else entry
     return list(found.values())
 

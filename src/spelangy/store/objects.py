@@ -85,11 +85,15 @@ class StoredObject:
 
 
 class Store:
-    """One store: tables, artefacts, audio and names below a local path or fsspec URL."""
+    """One store: tables, artefacts, audio and names below a local path or fsspec URL.
+
+    A relative path is made absolute at once: workers elsewhere have another current directory.
+    """
 
     def __init__(self, root: str | Path) -> None:
-        self.files = Files(str(root))
-        self.audio = AudioStore(str(root))
+        place = str(root) if "://" in str(root) else str(Path(root).absolute())
+        self.files = Files(place)
+        self.audio = AudioStore(place)
 
     def find(self, key: str) -> StoredObject | None:
         """The object of `key`, or None when it was never committed."""
