@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spelangy.core.errors import UserError
 from spelangy.tokens.interleave import LossClass, Modality, Policy, plan_documents, render
-from spelangy.tokens.packing import PackedRow, RowStream, cut, pack, split_documents
+from spelangy.tokens.packing import PackedRow, RowStream, cut, pack
 from spelangy.tokens.span_store import SpanStore
 from spelangy.tokens.vocabulary import Vocabulary
 
@@ -183,15 +183,6 @@ def test_the_fingerprint_names_all_that_decides_the_rows(store: SpanStore) -> No
     ]
     assert base == stream_of(store).fingerprint
     assert len({base, *(stream_of(store, **change).fingerprint for change in changes)}) == len(changes) + 1
-
-
-@given(ratio=st.floats(0, 1), seed=st.integers(0, 99))
-def test_the_split_is_a_partition_that_follows_the_ids(store: SpanStore, ratio: float, seed: int) -> None:
-    train, validation = split_documents(store, range(32), validation_ratio=ratio, seed=seed)
-    assert sorted([*train.tolist(), *validation.tolist()]) == list(range(32))
-    few, held_out = split_documents(store, [3, 9, 30], validation_ratio=ratio, seed=seed)
-    assert set(few.tolist()) <= set(train.tolist())
-    assert set(held_out.tolist()) <= set(validation.tolist())
 
 
 def test_bad_requests(store: SpanStore) -> None:

@@ -135,6 +135,3 @@ def _to_pcm(frame: "av.AudioFrame") -> NDArray[np.int16]:
     scaled = np.clip(np.rint(audio_S * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
     pcm_S: NDArray[np.int16] = scaled.astype(np.int16)
     return pcm_S
-
-
-__all__ = ["Decoded", "decode"]

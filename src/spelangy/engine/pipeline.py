@@ -15,7 +15,7 @@ from spelangy.core.errors import UserError, did_you_mean
 from spelangy.core.hashing import digest
 from spelangy.engine.daft_runner import RunnerSettings, run_items, start_runner
 from spelangy.engine.progress import StepProgress
-from spelangy.engine.shards import DROPS, ShardFolder, item_digest
+from spelangy.engine.shards import ShardFolder, item_digest
 from spelangy.engine.step import ArtefactStep, Inputs, Step, TableStep, table_address
 from spelangy.store.objects import Lineage, Store, StoredObject
 
@@ -238,6 +238,3 @@ def build_artefact(
     directory = inputs.store.artefact_directory(lineage)
     summary = step.build(inputs, directory, report)
     return inputs.store.commit_artefact(lineage, {"summary": dict(summary)})
-
-
-__all__ = ["DROPS", "FinishedStep", "Pipeline", "PlannedStep", "build_artefact", "lineage_of", "run_table_step"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spelangy.core.schema import arrow_schema, to_table
+from spelangy.core.schema import arrow_schema
 
 ROW_GROUP_ROWS = 65_536
 
@@ -36,6 +36,3 @@ def empty_table(record_type: type) -> pa.Table:
 def concat(tables: Iterable[pa.Table], record_type: type) -> pa.Table:
     """Tables of one record type below one another."""
     return pa.concat_tables([empty_table(record_type), *(table.cast(arrow_schema(record_type)) for table in tables)])
-
-
-__all__ = ["concat", "empty_table", "read_table", "table_bytes", "to_table"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spelangy.core.errors import UserError
 from spelangy.core.hashing import digest, digest_bytes, record_id
-from spelangy.core.random import stream, uniform
+from spelangy.core.random import stream
 from spelangy.core.records import Drop
 from spelangy.core.spans import seconds
 from spelangy.tokens.interleave import LossClass, Modality, Plan, Policy, plan_documents, render_spans
@@ -69,15 +69,6 @@ class RowPlan:
     rows: list[list[int]]
     fills: NDArray[np.int64]
     drops: tuple[Drop, ...]
-
-
-def split_documents(
-    store: SpanStore, documents: Sequence[int], *, validation_ratio: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Documents for training and for validation; a document's side depends on its id and `seed` alone."""
-    numbers = np.asarray(documents, dtype=np.int64)
-    draws = np.array([uniform(seed, store.document_id(int(number)), "split") for number in numbers])
-    return numbers[draws >= validation_ratio], numbers[draws < validation_ratio]
 
 
 def pack(lengths: Sequence[int], row_tokens: int, *, window: int = WINDOW_PIECES) -> list[list[int]]:
