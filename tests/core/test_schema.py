@@ -32,6 +32,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     records.Float32: st.floats(width=32, allow_nan=False),
     records.UInt16: st.integers(0, 2**16 - 1),
+    records.UInt32: st.integers(0, 2**32 - 1),
 }
 
 

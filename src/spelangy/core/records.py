@@ -1,9 +1,10 @@
 """The nouns of the house. Every table holds one kind of these records, one row an item, sorted by `id`.
 
     Recording ──< Turn ──< Hypothesis (one per ASR system)
-                   │  └──  Transcript (the ROVER consensus: Words)
-                   │  └──< Score
-                   └──  Units (speech tokens on the recording's 80 ms grid)
+        │          │  ├──  Transcript (the ROVER consensus: Words)
+        │          │  ├──< LanguageGuess (by ear, by text) · PrivateSpan · Score
+        │          └──  Units (speech tokens on the recording's 80 ms grid)
+        └──< Event (speech, music) · Score · Fingerprint ──< Duplicate
     Page ──< Script ──  Recording (synthetic speech), Turns, Chunks
     Chunk: a view over turns and words; a Document is a recording's or a script's chunks in order
     Drop: whatever was left out, by which step, why, and by how much
@@ -20,7 +21,9 @@ from spelangy.core.spans import Span
 
 Float32 = Annotated[float, pa.float32()]
 UInt16 = Annotated[int, pa.uint16()]
+UInt32 = Annotated[int, pa.uint32()]
 
+EVENT_KINDS = ("speech", "singing", "music", "noise")
 CHUNK_ROLES = ("speech", "question", "reasoning", "answer", "text")
 
 
@@ -34,6 +37,7 @@ class Recording:
         num_samples: Decoded samples at 16 kHz; never what a header claims.
         audio: Content key in the audio store; empty when quarantined.
         source: Where it comes from: ``crawl``, ``krist``, ``quest`` …
+        metadata: What the source says of it (title, feed, date …) as canonical JSON; carried to every chunk.
     """
 
     id: str
@@ -47,6 +51,61 @@ class Recording:
     source_codec: str
     source_sample_rate_hz: int
     source_channels: int
+    metadata: str = "{}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What kind of sound a stretch of a recording holds; events of different kinds may overlap.
+
+    Attributes:
+        kind: One of `EVENT_KINDS`.
+        confidence: In [0, 1].
+    """
+
+    id: str
+    recording_id: str
+    kind: str
+    start: int
+    end: int
+    confidence: Float32
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprint:
+    """How a recording sounds, in a form that survives re-encoding and cutting.
+
+    Attributes:
+        codes: One 32-bit code per step, in time order.
+        step_samples: Samples at 16 kHz from one code to the next.
+    """
+
+    id: str
+    recording_id: str
+    step_samples: int
+    codes: tuple[UInt32, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicate:
+    """Two recordings that share sound or words; `recording_id` is the one that a policy would drop.
+
+    That is the shorter one where it is under 80 % of the other's length, else the later one by id.
+
+    Attributes:
+        kind: ``audio`` or ``transcript``.
+        similarity: Share of the shorter one that the other holds too, in [0, 1].
+    """
+
+    id: str
+    recording_id: str
+    other_id: str
+    kind: str
+    similarity: Float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +169,7 @@ class Word:
         text: Surface form with casing and punctuation.
         vote_ratio: Share of the systems that said this word here.
         confidence: Mean confidence of the systems that said it.
+        is_timed: False where nothing that said it gives word times, and start/end were spread over the turn by length.
     """
 
     text: str
@@ -117,6 +177,7 @@ class Word:
     end: int
     vote_ratio: Float32
     confidence: Float32
+    is_timed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,8 +196,49 @@ class Transcript:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageGuess:
+    """Which language a turn is in, by one kind of evidence.
+
+    Attributes:
+        evidence: ``audio`` (what it sounds like) or ``text`` (what the consensus reads like).
+        language: ISO 639-1 code.
+        probability: Of `language`, the mean over the windows heard.
+        num_windows: How many windows of the turn were heard; 1 for text.
+    """
+
+    id: str
+    turn_id: str
+    recording_id: str
+    evidence: str
+    language: str
+    probability: Float32
+    num_windows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivateSpan:
+    """Words that tell who somebody is or how to reach them. The words themselves are not repeated here.
+
+    Attributes:
+        kind: ``person``, ``phone``, ``email``, ``card`` …
+        first_word: Index into the turn's consensus words.
+        confidence: In [0, 1].
+    """
+
+    id: str
+    turn_id: str
+    recording_id: str
+    kind: str
+    first_word: int
+    num_words: int
+    start: int
+    end: int
+    confidence: Float32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A named measurement of a turn."""
+    """A named measurement of a turn, or of the whole recording where `turn_id` is empty."""
 
     id: str
     turn_id: str
@@ -155,6 +257,7 @@ class Chunk:
         min_vote_ratio: Lowest vote share among its words (1.0 for synthetic speech).
         confidence: Mean word confidence (1.0 for synthetic speech).
         dissent: What was heard otherwise, an entry per word without a full vote: ``word (2/3; other: wurd, –)``.
+        metadata: The recording's, as canonical JSON.
     """
 
     id: str
@@ -172,6 +275,7 @@ class Chunk:
     min_vote_ratio: Float32
     confidence: Float32
     dissent: tuple[str, ...]
+    metadata: str = "{}"
 
     @property
     def span(self) -> Span:
