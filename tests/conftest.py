@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,36 +27,55 @@ def data_folder() -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+TWO_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+
+node = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+try:
+    cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+    print(f"address {cluster.address}", flush=True)
+    sys.stdin.read()
+finally:
+    cluster.shutdown()
+"""
 
 
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
-    """A one-node cluster on loopback, ended by the id of the process that was started."""
+    """A cluster of two nodes on this machine; it ends when the pipe to the process that holds it is closed."""
     pytest.importorskip("ray")
-    port = free_port()
-    command = [
-        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
-        f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats",
-        "--object-store-memory=200000000",
-    ]  # fmt: skip
-    # Workers import what the tests define by name: the folder of the one test module that defines a worker.
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "engine")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as head:
-        assert head.stdout is not None
+    # Workers import what the tests define by name: the folder of the test modules that define workers.
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "engine"), "RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", TWO_NODES],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env,
+        start_new_session=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None and holder.stdin is not None
         told = []
-        for line in head.stdout:
+        for line in holder.stdout:
             told.append(line)
-            if "Ray runtime started" in line:
+            if line.startswith("address "):
                 break
         else:
-            pytest.fail("ray start --head: " + "".join(told))
-        yield f"127.0.0.1:{port}"
-        head.send_signal(signal.SIGTERM)
-        head.communicate(timeout=60)
+            pytest.fail("two nodes of Ray: " + "".join(told))
+        try:
+            yield told[-1].split()[1]
+        finally:
+            holder.stdin.close()
+            _end_session(holder)
+
+
+def _end_session(holder: "subprocess.Popen[str]") -> None:
+    """Waits for the holder to shut the cluster down; what is left after a minute is killed with its session."""
+    try:
+        holder.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(holder.pid, signal.SIGKILL)
+    assert holder.stdout is not None
+    holder.stdout.close()
 
 
 @pytest.fixture(scope="session")

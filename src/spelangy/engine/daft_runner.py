@@ -1,18 +1,22 @@
 """Sends the pending items of a step through Daft, on this machine or on a Ray cluster.
 
-Each worker process makes the step's worker once, does its batch item by item, commits the batch as one shard and hands
-back one small row an item. Data never travel back to the driver through Daft: shards hold them.
+A row of the frame is a batch of items. Whoever gets one does it item by item, commits it as one shard and hands back
+one small row an item. Data never travel back to the driver through Daft: shards hold them. Workers that load a model
+live in processes of their own (`engine.guard`); all others in the engine's threads.
 """
 
-import math
+import asyncio
 import os
+import queue
 import socket
-import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal
 
 # Set before Daft is imported: it reads them at import.
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")
@@ -24,18 +28,21 @@ import daft
 import pyarrow as pa
 from daft import DataType
 
-from spelangy.core.errors import Dropped, Quarantined, UserError
-from spelangy.core.hashing import record_id
-from spelangy.core.records import Drop
-from spelangy.core.spans import SAMPLE_RATE_HZ
-from spelangy.engine.shards import FinishedItem, ShardFolder, item_digest
-from spelangy.engine.step import Item, Produced, TableStep, Worker
+from spelangy.core.errors import UserError
+from spelangy.engine.batches import batch_items
+from spelangy.engine.child import Bug, Told, failure_of
+from spelangy.engine.guard import Guard, Limits, warm_up
+from spelangy.engine.shards import FinishedItem, ShardFolder, rows_from_bytes, rows_of
+from spelangy.engine.step import Item, TableStep, Worker
+from spelangy.engine.work import finish
 
-SHARDS_PER_WORKER = 4
-"""At least this many shards a worker where items allow, so that the last one does not keep the others waiting."""
+PARTITIONS_PER_WORKER = 4
+"""On a cluster, where a partition is what a machine takes."""
 
-_OUTCOME = DataType.struct(
-    {name: DataType.string() for name in ("item_id", "kind", "error", "hint")} | {"seconds": DataType.float64()}
+_OUTCOMES = DataType.list(
+    DataType.struct(
+        {name: DataType.string() for name in ("item_id", "kind", "error", "hint")} | {"seconds": DataType.float64()}
+    )
 )
 
 
@@ -46,11 +53,20 @@ class RunnerSettings:
     Attributes:
         runner: ``native``, or ``ray`` with the `address` of a running cluster.
         num_workers: Processes side by side for steps that load a model.
+        item_time_limit_s: Longest that one item of a step that loads a model may take; then it counts as failed.
+        max_worker_memory_gb: Most resident memory of such a process, in GB (10^9 bytes); an item that needs more counts
+            as failed. None: no limit but the machine's.
     """
 
     runner: Literal["native", "ray"] = "native"
     address: str = "auto"
     num_workers: int = os.cpu_count() or 1
+    item_time_limit_s: float = 3600.0
+    max_worker_memory_gb: float | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(time_s=self.item_time_limit_s, memory_gb=self.max_worker_memory_gb)
 
 
 @cache
@@ -107,18 +123,13 @@ def run_items(
     Raises:
         UserError: When a worker says that the request cannot be met.
     """
-    num_workers = min(settings.num_workers, items.num_rows) if step.loads_model else 1
-    most = math.ceil(items.num_rows / (num_workers * SHARDS_PER_WORKER)) if step.loads_model else step.shard_items
-    frame = daft.from_arrow(items)
+    num_workers = min(settings.num_workers, items.num_rows)
+    batches = daft.from_arrow(batch_items(items, num_workers, step.shard_items))
     if settings.runner == "ray":
-        frame = frame.into_partitions(min(items.num_rows, num_workers * SHARDS_PER_WORKER))
-    columns = [frame[name] for name in items.column_names]
-    runner = _shard_runner(step, num_workers, max(1, min(most, step.shard_items)))
-    outcomes = frame.select(
-        runner(step.name, make_worker, shards).run(*columns, names=tuple(items.column_names)).alias("outcome")
-    )
-    for row in outcomes.iter_rows(results_buffer_size=None):
-        yield _outcome(row["outcome"])
+        batches = batches.into_partitions(min(items.num_rows, num_workers * PARTITIONS_PER_WORKER))
+    with _runners(step, make_worker, shards, settings) as runner:
+        for row in batches.select(runner.run(batches["items"]).alias("outcomes")).iter_rows(results_buffer_size=None):
+            yield from map(_outcome, row["outcomes"])
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -129,17 +140,34 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     return Outcome(item_id=row["item_id"], seconds=row["seconds"], failure=row["error"])
 
 
-def _shard_runner(step: TableStep, num_workers: int, batch_items: int) -> Any:
-    """`_ShardRunner` as a Daft class with this step's concurrency and batch size."""
-    run = daft.method.batch(return_dtype=_OUTCOME, batch_size=batch_items)(_ShardRunner.run)
-    named = type(f"Step_{step.name}", (_ShardRunner,), {"run": run})
+@contextmanager
+def _runners(
+    step: TableStep, make_worker: Callable[[], Worker], shards: ShardFolder, settings: RunnerSettings
+) -> Iterator[Any]:
+    """The step's runner as a Daft class; what it started on this machine is ended when the step is."""
     if not step.loads_model:
-        return daft.cls(named, use_process=False)
-    return daft.cls(named, max_concurrency=num_workers, use_process=True)
+        batch = daft.method.batch(return_dtype=_OUTCOMES, batch_size=1)(_ShardRunner.run)
+        yield _daft_class(step, _ShardRunner, batch, use_process=False)(step.name, make_worker, shards)
+    elif settings.runner == "ray":
+        batch = daft.method.batch(return_dtype=_OUTCOMES, batch_size=1)(_GuardedRunner.run)
+        kind = _daft_class(step, _GuardedRunner, batch, max_concurrency=settings.num_workers)
+        yield kind(step.name, make_worker, shards, settings.limits, 1, "")
+    else:
+        batch = daft.method.batch(return_dtype=_OUTCOMES, batch_size=1)(_GuardedRunner.run_beside)
+        kind = _daft_class(step, _GuardedRunner, batch, use_process=False, max_concurrency=settings.num_workers)
+        token = uuid.uuid4().hex
+        try:
+            yield kind(step.name, make_worker, shards, settings.limits, settings.num_workers, token)
+        finally:
+            _GuardedRunner.close_all(token)
+
+
+def _daft_class(step: TableStep, kind: type, batch: Any, **options: Any) -> Any:
+    return daft.cls(type(f"Step_{step.name}", (kind,), {"run": batch}), **options)
 
 
 class _ShardRunner:
-    """Lives in a worker process: makes the worker on first use, then works through batches."""
+    """Makes the worker on first use, then works through batches in the engine's own threads."""
 
     def __init__(self, step_name: str, make_worker: Callable[[], Worker], shards: ShardFolder) -> None:
         self.step_name = step_name
@@ -147,81 +175,94 @@ class _ShardRunner:
         self.shards = shards
         self.worker: Worker | None = None
 
-    def run(self, *columns: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
-        items = pa.table([column.to_arrow() for column in columns], names=list(names)).to_pylist()
+    def run(self, batches: Any) -> list[list[dict[str, Any]]]:
+        return [self._batch(items) for items in batches.to_arrow().to_pylist()]
+
+    def _batch(self, items: list[Item]) -> list[dict[str, Any]]:
+        finished: list[FinishedItem] = []
         try:
             self.worker = self.worker or self.make_worker()
-            finished = [_work(self.step_name, self.worker, item) for item in items]
-            self.shards.commit(finished)
+            try:
+                for item in items:
+                    finished.append(finish(self.step_name, self.worker, item))
+            finally:  # even where an item stops the run
+                if finished:
+                    self.shards.commit(rows_of(finished, self.shards.outputs))
         except UserError as error:
-            return [_told(kind="UserError", error=error.message, hint=error.hint)] * len(items)
+            return [_told(kind="UserError", error=error.message, hint=error.hint)]
         except AssertionError:
-            return [_told(kind="AssertionError", error=traceback.format_exc())] * len(items)
-        return [
-            _told(item.item_id, item.seconds, error=item.drops[0].detail if item.failed else "") for item in finished
-        ]
+            return [_told(kind="AssertionError", error=traceback.format_exc())]
+        return [_told(item.item_id, item.seconds, error=failure_of(item)) for item in finished]
+
+
+class _GuardedRunner:
+    """Works through batches with workers in guarded processes, one per slot."""
+
+    _open: ClassVar[dict[str, "list[_GuardedRunner]"]] = {}
+    """The runners made in this process by the token of their step: Daft makes them, and does not tell us."""
+
+    def __init__(
+        self,
+        step_name: str,
+        make_worker: Callable[[], Worker],
+        shards: ShardFolder,
+        limits: Limits,
+        num_slots: int,
+        token: str,
+    ) -> None:
+        self.shards = shards
+        self.guards = [Guard(step_name, make_worker, shards, limits) for _ in range(num_slots)]
+        self.free: queue.SimpleQueue[Guard] = queue.SimpleQueue()
+        for guard in self.guards:
+            self.free.put(guard)
+        self.threads = ThreadPoolExecutor(num_slots)
+        self._open.setdefault(token, []).append(self)
+        if not token:
+            warm_up(["spelangy.engine.guard"])  # an actor has one child: what that does not need is not imported
+
+    async def run_beside(self, batches: Any) -> list[list[dict[str, Any]]]:
+        """`run` for one machine: waits without holding one of Daft's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, _GuardedRunner.run, self, batches)
+
+    def run(self, batches: Any) -> list[list[dict[str, Any]]]:
+        guard = self.free.get()
+        try:
+            return [self._batch(guard, items) for items in batches.to_arrow().to_pylist()]
+        finally:
+            self.free.put(guard)
+
+    def _batch(self, guard: Guard, items: list[Item]) -> list[dict[str, Any]]:
+        finished: list[tuple[str, Told]] = []
+        try:
+            with self._committing(finished):
+                for item in items:
+                    finished.append((item["id"], guard.work(item)))
+        except UserError as error:
+            return [_told(kind="UserError", error=error.message, hint=error.hint)]
+        except (Bug, AssertionError) as error:
+            return [_told(kind="AssertionError", error=str(error))]
+        return [_told(item_id, told.seconds, error=told.failure) for item_id, told in finished]
+
+    @contextmanager
+    def _committing(self, finished: list[tuple[str, Told]]) -> Iterator[None]:
+        """Commits what is finished at the end, even where an item stopped the run."""
+        try:
+            yield
+        finally:
+            if finished:
+                self.shards.commit(rows_from_bytes([told.row for _, told in finished]))
+
+    @classmethod
+    def close_all(cls, token: str) -> None:
+        """Ends what a step started in this process."""
+        for runner in cls._open.pop(token, []):
+            runner.close()
+
+    def close(self) -> None:
+        for guard in self.guards:
+            guard.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _told(item_id: str = "", seconds: float = 0.0, kind: str = "", error: str = "", hint: str = "") -> dict[str, Any]:
     return {"item_id": item_id, "kind": kind, "error": error, "hint": hint, "seconds": seconds}
-
-
-def _work(step_name: str, worker: Worker, item: Item) -> FinishedItem:
-    """One item; whatever is wrong with it becomes a counted drop, never the end of the run."""
-    started = time.perf_counter()
-    produced, drops, failed = Produced(records={}), [], False
-    try:
-        produced = worker(item)
-        drops = [_drop(step_name, item["id"], order, part) for order, part in enumerate(produced.drops)]
-    except Dropped as dropped:
-        drops = [_drop(step_name, item["id"], 0, (item["id"], dropped, _duration_s(item)))]
-    except (UserError, AssertionError):
-        raise
-    except Exception as error:
-        drops, failed = [_failure(step_name, item, error)], True
-    return FinishedItem(
-        item_id=item["id"],
-        item_digest=item_digest(item),
-        seconds=time.perf_counter() - started,
-        failed=failed,
-        drops=drops,
-        records=produced.records,
-    )
-
-
-def _failure(step_name: str, item: Item, error: Exception) -> Drop:
-    return Drop(
-        id=record_id(step_name, item["id"], 0),
-        item_id=item["id"],
-        step=step_name,
-        kind="failed",
-        reason="error",
-        value=None,
-        threshold=None,
-        detail=f"{type(error).__name__}: {error}",
-        duration_s=_duration_s(item),
-    )
-
-
-def _drop(step_name: str, item_id: str, order: int, part: tuple[str, Dropped, float]) -> Drop:
-    part_id, dropped, duration_s = part
-    return Drop(
-        id=record_id(step_name, item_id, order),
-        item_id=part_id,
-        step=step_name,
-        kind="quarantined" if isinstance(dropped, Quarantined) else "dropped",
-        reason=dropped.reason,
-        value=dropped.value,
-        threshold=dropped.threshold,
-        detail=dropped.detail,
-        duration_s=duration_s,
-    )
-
-
-def _duration_s(item: Item) -> float:
-    """Seconds of audio an item stands for, where it says so."""
-    if "num_samples" in item:
-        return cast(int, item["num_samples"]) / SAMPLE_RATE_HZ
-    if "start" in item and "end" in item:
-        return cast(int, item["end"] - item["start"]) / SAMPLE_RATE_HZ
-    return 0.0

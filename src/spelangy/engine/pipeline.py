@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 from spelangy.core.errors import UserError, did_you_mean
 from spelangy.core.hashing import digest
 from spelangy.engine.daft_runner import RunnerSettings, run_items, start_runner
+from spelangy.engine.guard import advice_for, warm_up
 from spelangy.engine.progress import StepProgress
 from spelangy.engine.shards import ShardFolder, item_digest
 from spelangy.engine.step import ArtefactStep, Inputs, Step, TableStep, table_address
+from spelangy.store.files import full_disks
 from spelangy.store.objects import Lineage, Store, StoredObject
 
 Status = Literal["reuse", "build", "waits"]
@@ -110,11 +112,20 @@ class Pipeline:
             UserError: When a step's request cannot be met.
         """
         finished: dict[str, FinishedStep] = {}
+        if settings.runner == "native" and self._will_load_models(store):
+            warm_up()  # imports beside the steps before the first that needs it
         with progress:
             for step in self.steps.values():
                 inputs = Inputs(store, {name: finished[name].stored for name in _sources(step)})
                 finished[step.name] = self._run_step(step, inputs, store, settings, progress)
         return finished
+
+    def _will_load_models(self, store: Store) -> bool:
+        planned = {step.step: step.status for step in self.plan(store)}
+        return any(
+            isinstance(step, TableStep) and step.loads_model and planned[name] != "reuse"
+            for name, step in self.steps.items()
+        )
 
     def _run_step(
         self, step: Step, inputs: Inputs, store: Store, settings: RunnerSettings, progress: StepProgress
@@ -207,8 +218,10 @@ def run_table_step(
             failures += [outcome.failure] if outcome.failure else []
             report(done, items.num_rows)
         # One bad item is bad data; all of them is a bug, and must not end as an empty table.
-        assert len(failures) < items.num_rows, f"{step.name} failed on every item; the first: {failures[0]}"
-    tables = shards.collect(digests)
+        assert len(failures) < items.num_rows, (
+            f"{step.name} failed on every item; the first: {failures[0]}{advice_for(failures[0])}"
+        )
+    tables = step.settle(shards.collect(digests))
     circumstances = {
         "num_items": items.num_rows,
         "num_items_from_earlier_runs": items.num_rows - pending.num_rows,
@@ -236,5 +249,6 @@ def build_artefact(
 ) -> StoredObject:
     """Builds and commits an artefact."""
     directory = inputs.store.artefact_directory(lineage)
-    summary = step.build(inputs, directory, report)
+    with full_disks(str(directory)):
+        summary = step.build(inputs, directory, report)
     return inputs.store.commit_artefact(lineage, {"summary": dict(summary)})

@@ -67,9 +67,8 @@ class ShardFolder:
     def folder(self) -> str:
         return f"shards/{self.family}"
 
-    def commit(self, items: Sequence[FinishedItem]) -> None:
-        """Writes one shard, whole or not at all."""
-        table = pa.Table.from_pylist([_row(item) for item in items], schema=self._schema())
+    def commit(self, table: pa.Table) -> None:
+        """Writes rows of finished items (see `rows_of`) as one shard, whole or not at all."""
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
         Files(self.root).write(f"{self.folder}/{os.getpid()}-{uuid.uuid4().hex}.parquet", sink.getvalue())
@@ -103,18 +102,39 @@ class ShardFolder:
     def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
         return read_table(Files(self.root).read(name), columns)
 
-    def _schema(self) -> pa.Schema:
-        nested = [
-            pa.field(name, pa.list_(pa.struct(list(arrow_schema(record_type)))))
-            for name, record_type in {**self.outputs, DROPS: Drop}.items()
-        ]
-        plain = [
-            pa.field("item_id", pa.string()),
-            pa.field("item_digest", pa.string()),
-            pa.field("seconds", pa.float64()),
-            pa.field("failed", pa.bool_()),
-        ]
-        return pa.schema(plain + nested)
+
+def rows_of(items: Sequence[FinishedItem], outputs: Mapping[str, type]) -> pa.Table:
+    """Finished items as rows of a shard."""
+    return pa.Table.from_pylist([_row(item) for item in items], schema=_schema(outputs))
+
+
+def row_bytes(item: FinishedItem, outputs: Mapping[str, type]) -> bytes:
+    """One finished item as it travels between processes (Arrow's stream format)."""
+    table = rows_of([item], outputs)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def rows_from_bytes(rows: Sequence[bytes]) -> pa.Table:
+    """The rows of `row_bytes` together, at least one."""
+    return pa.concat_tables([pa.ipc.open_stream(row).read_all() for row in rows]).combine_chunks()
+
+
+def _schema(outputs: Mapping[str, type]) -> pa.Schema:
+    nested = [
+        pa.field(name, pa.list_(pa.struct(list(arrow_schema(record_type)))))
+        for name, record_type in {**outputs, DROPS: Drop}.items()
+    ]
+    plain = [
+        pa.field("item_id", pa.string()),
+        pa.field("item_digest", pa.string()),
+        pa.field("seconds", pa.float64()),
+        pa.field("failed", pa.bool_()),
+    ]
+    return pa.schema(plain + nested)
 
 
 def _row(item: FinishedItem) -> dict[str, Any]:

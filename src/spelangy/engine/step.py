@@ -87,6 +87,8 @@ class TableStep:
         outputs: Record type by output table.
         items: Inputs to a table of one row an item, column ``id`` unique. An item's row decides its output.
         worker: Inputs to a picklable maker of the worker.
+        settle: The finished tables, ``drops`` among them, before they are committed: for what only all rows together
+            tell (two items that turned out to be one). By default as they are.
         listing: Config keys that say only which items there are: they decide the table, not any one item's output.
         loads_model: Gets processes of its own, so models run beside each other; else runs within the engine's threads.
         shard_items: Most items committed together: what a crash can cost.
@@ -101,6 +103,7 @@ class TableStep:
     items: Callable[[Inputs], pa.Table]
     worker: Callable[[Inputs], Callable[[], Worker]]
     seed: int = 0
+    settle: Callable[[Mapping[str, pa.Table]], Mapping[str, pa.Table]] = dict
     listing: tuple[str, ...] = ()
     loads_model: bool = False
     shard_items: int = 64

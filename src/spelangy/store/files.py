@@ -1,5 +1,6 @@
 """Whole-file reads and writes on any fsspec URL. A file is either complete or absent: never half written."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from spelangy.core.errors import UserError
 
 WRITING = ".writing-"
 """How the name of a half-written file begins: what a killed process may leave beside the place it was meant for."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""What the system says when a disk is full, a quota or a size limit reached, or a file system read-only."""
 
 
 @contextmanager
@@ -29,6 +33,22 @@ def refused_writes(place: str) -> Iterator[None]:
             f"cannot write {place}: {error.strerror or error}",
             hint="free space or choose another place; what was stored before is intact",
         ) from error
+
+
+@contextmanager
+def full_disks(place: str) -> Iterator[None]:
+    """`refused_writes` where other things can go wrong as well: only what says that there is no room.
+
+    Raises:
+        UserError: When a disk is full or read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        with refused_writes(error.filename or place):
+            raise
 
 
 class Files:
@@ -86,6 +106,24 @@ class Files:
             else:
                 self.fs.pipe_file(self.path(name), data)
 
+    def move_in(self, path: Path, name: str) -> None:
+        """Makes a finished local file `name`: as `write`, without holding it in memory. Where the root is local, `path`
+        must be on its file system.
+
+        Raises:
+            UserError: When the target is full or read-only.
+        """
+        with refused_writes(self.path(name)):
+            if not self.is_local:
+                self.fs.put_file(str(path), self.path(name))
+                return
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.chmod(0o644)
+            target = Path(self.path(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
     def upload(self, directory: Path, name: str) -> None:
         """Copies a local directory to `name` on a remote root."""
         for file in sorted(path for path in directory.rglob("*") if path.is_file()):
@@ -93,14 +131,20 @@ class Files:
 
     def download(self, name: str, directory: Path) -> None:
         """Copies folder `name` of a remote root into a local directory, all of it or nothing."""
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent) as beside:
+        with full_disks(str(directory)), _folder_beside(directory) as beside:
             self.fs.get(self.path(name), f"{beside}/content", recursive=True)
             try:
                 Path(f"{beside}/content").replace(directory)
             except OSError:
                 if not directory.is_dir():  # else another process was quicker, with the same content
                     raise
+
+
+@contextmanager
+def _folder_beside(directory: Path) -> Iterator[str]:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent) as beside:
+        yield beside
 
 
 def _write_local(path: Path, data: bytes) -> None:
