@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from spelangy.core.errors import UserError
 from spelangy.core.records import Chunk, Transcript, Turn, Word, turn_id
 from spelangy.store.audio import AudioStore
-from spelangy.store.exchange import chunk_lines, ctm_lines, export, nemo_lines, rttm_lines, vtt_text
+from spelangy.store.exchange import export
+from spelangy.store.exchange.captions import NOTE, vtt_text
+from spelangy.store.exchange.dossier import Dossier
+from spelangy.store.exchange.labels import ctm_lines, rttm_lines
+from spelangy.store.exchange.manifests import chunk_lines, nemo_lines
 
 RATE = 16_000
 DAY = 24 * 3600 * RATE
@@ -64,6 +68,10 @@ def word(start: int, end: int, text: str = "hello", confidence: float = 0.5) -> 
     return Word(text=text, start=start, end=end, vote_ratio=1.0, confidence=confidence)
 
 
+def dossier(*chunks: Chunk) -> Dossier:
+    return Dossier(recording_id="rec", recording=None, chunks=chunks)
+
+
 def assert_exact(offset: str, duration: str, start: int, end: int) -> None:
     """Equal as decimal numbers, and however a reader turns them into samples by rounding floats."""
     assert Decimal(offset) * RATE == start
@@ -80,7 +88,7 @@ def assert_exact(offset: str, duration: str, start: int, end: int) -> None:
 @example([DAY - 1, DAY])
 def test_times_are_exact_to_the_sample_in_every_format(times: list[int]) -> None:
     start, end = times
-    line = json.loads(nemo_lines([chunk(start, end)], AUDIO)[0], parse_float=str)
+    line = json.loads(next(nemo_lines([dossier(chunk(start, end))], AUDIO)), parse_float=str)
     assert_exact(line["offset"], line["duration"], start, end)
     fields = rttm_lines([turn(start, end)])[0].split()
     assert_exact(fields[3], fields[4], start, end)
@@ -91,7 +99,7 @@ def test_times_are_exact_to_the_sample_in_every_format(times: list[int]) -> None
 def test_nemo_lines_name_their_audio(tmp_path: Path) -> None:
     audio = AudioStore(str(tmp_path))
     key = audio.put_pcm(np.arange(RATE, dtype=np.int16))
-    (line,) = map(json.loads, nemo_lines([chunk(1_000, 9_000, audio=key)], audio))
+    (line,) = map(json.loads, nemo_lines([dossier(chunk(1_000, 9_000, audio=key))], audio))
     assert Path(line["audio_filepath"]).is_file()
     assert (line["text"], line["speaker"], line["chunk_id"], line["licence"]) == (
         "hello", "S0", "rec-fine-00000", "CC-BY-4.0",
@@ -101,10 +109,10 @@ def test_nemo_lines_name_their_audio(tmp_path: Path) -> None:
 @given(HOSTILE)
 def test_a_chunk_is_one_json_line_whatever_it_says(text: str) -> None:
     said = chunk(3, 9, text)
-    for lines in (nemo_lines([said], AUDIO), chunk_lines([said])):
+    for lines in (nemo_lines([dossier(said)], AUDIO), chunk_lines([dossier(said)])):
         (line,) = lines
         assert "\n" not in line and json.loads(line)["text"] == text
-    assert json.loads(chunk_lines([said])[0])["start"] == 3
+    assert json.loads(next(chunk_lines([dossier(said)])))["start"] == 3
 
 
 @given(st.lists(TIMES, max_size=4), HOSTILE)
@@ -148,7 +156,7 @@ def milliseconds(hours: str, minutes: str, seconds: str, rest: str) -> int:
 @example([959_999, 60 * RATE])
 @example([3_600 * RATE - 1, 3_600 * RATE])
 def test_vtt_times_are_well_formed_and_right_to_half_a_millisecond(times: list[int]) -> None:
-    timing = vtt_text([chunk(times[0], times[1])]).splitlines()[3]
+    timing = vtt_text(dossier(chunk(times[0], times[1]))).splitlines()[5]
     match = TIMING.fullmatch(timing)
     assert match is not None, timing
     for sample, clock in zip(times, (match.groups()[:4], match.groups()[4:]), strict=True):
@@ -160,9 +168,13 @@ def test_vtt_times_are_well_formed_and_right_to_half_a_millisecond(times: list[i
 @example([("a --> b", "S--"), ("<script>\n\n00:00.000 --> 00:01.000", "---"), ("&lt;", "&gt;")])
 def test_no_text_can_end_its_cue_or_open_a_tag(said: list[tuple[str, str]]) -> None:
     chunks = [chunk(index, index + 1, text, speaker=speaker) for index, (text, speaker) in enumerate(said)]
-    blocks = vtt_text(chunks).removesuffix("\n").split("\n\n")
-    assert blocks[0] == "WEBVTT" and len(blocks) == 1 + len(chunks)
-    for block, (text, speaker) in zip(blocks[1:], said, strict=True):
+    blocks = vtt_text(dossier(*chunks)).removesuffix("\n").split("\n\n")
+    assert blocks[0] == "WEBVTT" and len(blocks) == 1 + 2 * len(chunks)
+    for note, (text, speaker) in zip(blocks[1::2], said, strict=True):
+        assert "-->" not in note and len(note.splitlines()) == 1
+        fields = json.loads(note.removeprefix(NOTE))
+        assert (fields["text"], fields["speaker"]) == (text, speaker)
+    for block, (text, speaker) in zip(blocks[2::2], said, strict=True):
         name, timing, caption = re.split(r"\r\n|\r|\n", block)
         assert name == "rec-fine-00000" and timing.count("-->") == 1
         assert "-->" not in caption
@@ -193,7 +205,7 @@ def export_all(form: str, directory: Path) -> list[Path]:
         ("jsonl", ["chunks.jsonl"], 3),
         ("rttm", ["x.rttm", "y.rttm"], 3),
         ("ctm", ["x.ctm", "y.ctm"], 2),
-        ("vtt", ["x.vtt", "y.vtt"], 14),
+        ("vtt", ["x.vtt", "y.vtt"], 20),
     ],
 )
 def test_every_record_is_exported_once(form: str, names: list[str], num_lines: int, tmp_path: Path) -> None:
