@@ -13,7 +13,7 @@ hold; it returns None when all of them do. The checks judge form, not quality: a
 For tests of what is built on models there are fakes (`spelangy.testing_fakes`), importable from here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +23,12 @@ import numpy as np
 from spelangy.backends.protocols import (
     Audio,
     Diarizer,
+    EventDetector,
+    ForcedAligner,
+    LanguageIdentifier,
     LanguageModel,
     ModelInfo,
+    QualityPredictor,
     RecognizedClip,
     SpeechRecognizer,
     SpeechSynthesizer,
@@ -32,8 +36,12 @@ from spelangy.backends.protocols import (
     VoiceActivityDetector,
 )
 from spelangy.core.errors import Dropped, UserError
+from spelangy.core.records import EVENT_KINDS
 from spelangy.core.spans import FRAME_SAMPLES, SAMPLE_RATE_HZ, Span, samples
+from spelangy.testing_fakes import FakeAligner as FakeAligner
+from spelangy.testing_fakes import FakeLanguageIdentifier as FakeLanguageIdentifier
 from spelangy.testing_fakes import FakeLanguageModel as FakeLanguageModel
+from spelangy.testing_fakes import FakeQualityPredictor as FakeQualityPredictor
 from spelangy.testing_fakes import FakeRecognizer as FakeRecognizer
 from spelangy.testing_fakes import FakeSynthesizer as FakeSynthesizer
 
@@ -78,6 +86,30 @@ def check_vad(vad: VoiceActivityDetector, audio_S: Audio | None = None) -> None:
     assert vad.speech(audio_S.copy()) == spans, "the same audio gave other spans the second time"
     assert vad.speech(np.zeros(0, np.float32)) == [], "no audio must give no spans"
     assert vad.speech(np.zeros(SAMPLE_RATE_HZ, np.float32)) == [], "digital silence must give no spans"
+
+
+def check_event_detector(detector: EventDetector, audio_S: Audio | None = None) -> None:
+    """Checks an event detector: known kinds in order of their start, inside the audio, the same each time.
+
+    Args:
+        detector: The adapter to check.
+        audio_S: A recording, 16 kHz; a synthetic buzz without it.
+
+    Raises:
+        AssertionError: Which promise of `EventDetector` is broken.
+    """
+    assert isinstance(detector, EventDetector), "an event detector has `info` and `detect(audio_S)`"
+    check_info(detector.info, "events")
+    audio_S = voiced_sound(3.0) if audio_S is None else audio_S
+    events = detector.detect(audio_S.copy())
+    for event in events:
+        assert event.kind in EVENT_KINDS, f"{event.kind!r} is not one of {EVENT_KINDS}"
+        assert 0.0 <= event.confidence <= 1.0, f"confidence of {event} is outside [0, 1]"
+        assert event.span.num_samples > 0 and event.span.end <= audio_S.size, f"{event.span} is empty or outside"
+    starts = [event.span.start for event in events]
+    assert starts == sorted(starts), "events must be in order of their start"
+    assert detector.detect(audio_S.copy()) == events, "the same audio gave other events the second time"
+    assert detector.detect(np.zeros(0, np.float32)) == [], "no sound must give no events"
 
 
 def check_diarizer(diarizer: Diarizer, audio_S: Audio | None = None, speech: Sequence[Span] | None = None) -> None:
@@ -137,6 +169,109 @@ def check_recognizer(asr: SpeechRecognizer, clip: Audio | None = None) -> None:
     assert not heard[1].words, "an empty clip must give no words"
     assert asr.transcribe(clips) == heard, "the same list of clips gave other answers the second time"
     assert asr.transcribe([]) == [], "no clips must give no results"
+
+
+HOSTILE_WORDS = (
+    "",
+    "—",
+    "\U0001f600",
+    "…?!",
+    "x" * 10_000,
+    "7" * 400,
+    "a\x00b",
+    "漢字",
+    "<sil>",
+    "[NOISE]",
+    "(NULL)",
+    "word(2)",
+)
+"""Tokens that real transcripts hold, for which nothing is said or nobody can tell what."""
+
+
+def check_aligner(aligner: ForcedAligner, audio_S: Audio | None = None, words: Sequence[str] | None = None) -> None:
+    """Checks an aligner: an entry per word, spans disjoint and in time order inside the clip, the same each time.
+
+    Args:
+        aligner: The adapter to check.
+        audio_S: Speech, 16 kHz; a synthetic buzz without it.
+        words: What is said in it; words that are not without it.
+
+    Raises:
+        AssertionError: Which promise of `ForcedAligner` is broken.
+    """
+    assert isinstance(aligner, ForcedAligner), "an aligner has `info` and `align(audio_S, words)`"
+    check_info(aligner.info, "aligner")
+    audio_S = voiced_sound(2.0) if audio_S is None else audio_S
+    words = ["good", "morning"] if words is None else words
+    spans = aligner.align(audio_S.copy(), words)
+    assert len(spans) == len(words), f"{len(words)} words gave {len(spans)} entries; a word without a place gives None"
+    _check_ordered_spans([span for span in spans if span], Span(0, audio_S.size))
+    mixed = aligner.align(audio_S.copy(), [*HOSTILE_WORDS, *words])
+    assert len(mixed) == len(HOSTILE_WORDS) + len(words), "odd tokens must give an entry each"
+    _check_ordered_spans([span for span in mixed if span], Span(0, audio_S.size))
+    assert aligner.align(audio_S.copy(), words) == spans, "the same clip gave other spans after another request"
+    assert aligner.align(audio_S, []) == [], "no words must give no entries"
+    for silent in (np.zeros(0, np.float32), np.zeros(SAMPLE_RATE_HZ, np.float32)):
+        assert aligner.align(silent, words) == [None] * len(words), "in digital silence no word has a place"
+
+
+def check_quality_predictor(quality: QualityPredictor, clip: Audio | None = None) -> None:
+    """Checks a quality predictor: finite ratings of each clip in order, under the same names, the same each time.
+
+    Args:
+        quality: The adapter to check.
+        clip: Speech, 16 kHz; a synthetic buzz without it.
+
+    Raises:
+        AssertionError: Which promise of `QualityPredictor` is broken.
+    """
+    assert isinstance(quality, QualityPredictor), "a quality predictor has `info` and `rate(clips)`"
+    check_info(quality.info, "quality")
+    clip = voiced_sound(2.0) if clip is None else clip
+    clips = [clip, np.zeros(0, np.float32), np.zeros(SAMPLE_RATE_HZ, np.float32), clip]
+    ratings = quality.rate([one.copy() for one in clips])
+    assert len(ratings) == len(clips), f"{len(clips)} clips gave {len(ratings)} ratings; what is too short gives {{}}"
+    assert ratings[0], "two seconds of sound must be rated"
+    assert not ratings[1], "an empty clip must not be rated"
+    assert ratings[3] == ratings[0], "the same clip beside others, or the second time, was rated otherwise"
+    for rated in ratings:
+        assert not rated or set(rated) == set(ratings[0]), f"{sorted(rated)} are not the names {sorted(ratings[0])}"
+        assert all(np.isfinite(value) for value in rated.values()), f"a rating is not finite: {rated}"
+    assert quality.rate(clips[:1]) == ratings[:1], "a clip alone was rated otherwise than among others"
+    assert quality.rate([]) == [], "no clips must give no ratings"
+
+
+def check_language_identifier(lid: LanguageIdentifier, clip: Audio | None = None) -> None:
+    """Checks a language identifier: probabilities by language code for each clip in order, the same in any company.
+
+    Args:
+        lid: The adapter to check.
+        clip: Speech, 16 kHz; a synthetic buzz without it.
+
+    Raises:
+        AssertionError: Which promise of `LanguageIdentifier` is broken.
+    """
+    assert isinstance(lid, LanguageIdentifier), "a language identifier has `info` and `identify(clips)`"
+    check_info(lid.info, "lid")
+    clip = voiced_sound(2.0) if clip is None else clip
+    clips = [clip, np.zeros(0, np.float32), np.zeros(SAMPLE_RATE_HZ, np.float32), clip[: clip.size // 2], clip]
+    guesses = lid.identify([one.copy() for one in clips])
+    assert len(guesses) == len(clips), f"{len(clips)} clips gave {len(guesses)} guesses; silence gives {{}}"
+    assert guesses[0], "two seconds of sound must get a guess"
+    assert not guesses[1] and not guesses[2], "a clip of silence must get no guess"
+    for guess in guesses:
+        assert all(2 <= len(code) <= 3 and code.islower() for code in guess), f"not language codes: {sorted(guess)}"
+        assert all(0.0 <= value <= 1.0 for value in guess.values()), f"a probability is outside [0, 1]: {guess}"
+        assert sum(guess.values()) <= 1.001, f"probabilities sum to {sum(guess.values()):.3f}"
+    assert guesses[4] == guesses[0], "the same clip twice in a list got two answers"
+    _check_same_guess(lid.identify([clip])[0], guesses[0])
+    assert lid.identify([]) == [], "no clips must give no guesses"
+
+
+def _check_same_guess(alone: Mapping[str, float], among_others: Mapping[str, float]) -> None:
+    assert set(alone) == set(among_others), "a clip alone got other languages than among others"
+    change = max(abs(alone[code] - among_others[code]) for code in alone)
+    assert change < 1e-3, f"a clip alone got other probabilities than among others (by {change:.1e})"
 
 
 def _check_ordered_spans(spans: Sequence[Span], outer: Span) -> None:

