@@ -15,8 +15,9 @@ import sound_files as sounds
 from spelangy.core.records import Chunk, Score, Transcript, Turn, Word, turn_id
 from spelangy.core.schema import from_table
 from spelangy.core.spans import Span, samples
-from spelangy.curate.chunks import CutChunks, Piece, cut_sentences, merge_speaker, split_long
+from spelangy.curate.chunks import Piece, cut_sentences, merge_speaker, split_long
 from spelangy.curate.config import Thresholds, ViewSettings
+from spelangy.curate.views import CutChunks
 from spelangy.engine.step import Produced
 from spelangy.store.objects import Store
 
@@ -86,7 +87,7 @@ def cut(said: Sequence[Said], settings: ViewSettings, view: str = "any") -> Prod
         for name, value in {**GOOD_SCORES, "disagreement_ratio": one.disagreement_ratio}.items()
     ]
     item = {
-        "id": "r", "audio": "key", "source": "test", "licence": "CC0", "scores": scores or None,
+        "id": "r", "audio": "key", "source": "test", "licence": "CC0", "metadata": "{}", "scores": scores or None,
         "turns": [asdict(one.turn) for one in said],
         "transcripts": [asdict(one.transcript) for one in heard] or None,
     }  # fmt: skip
@@ -324,4 +325,4 @@ def test_another_threshold_builds_one_view_and_runs_no_model(tmp_path: Path, cur
     }
     finished = {**curate([path], views=views), **curate([path], upto="chunks-coarse", views=views)}
     assert {name for name, step in finished.items() if step.status == "built"} == {"chunks-fine"}
-    assert finished["chunks-fine"].why == "config.thresholds.min_chunk_s 0.3 → 0.2"
+    assert finished["chunks-fine"].why == "config.thresholds.min_chunk_s None → 0.2"

@@ -9,7 +9,8 @@ import sound_files as sounds
 from spelangy.core.errors import UserError
 from spelangy.core.hashing import digest_bytes
 from spelangy.curate.config import AudioSource
-from spelangy.curate.sources import AUDIO_SUFFIXES, FoundSource, find_sources, sources_table
+from spelangy.curate.found import FoundSource
+from spelangy.curate.sources import AUDIO_SUFFIXES, find_sources, sources_table
 
 
 def found(*uris: object, **fields: str) -> list[FoundSource]:
@@ -17,7 +18,7 @@ def found(*uris: object, **fields: str) -> list[FoundSource]:
 
 
 def names(sources: list[FoundSource]) -> list[str]:
-    return sorted(Path(entry.file.path).name for entry in sources)
+    return sorted(Path(entry.place.path).name for entry in sources)
 
 
 @pytest.fixture
@@ -44,21 +45,21 @@ def test_a_name_that_looks_like_a_glob_but_exists_is_a_file(tmp_path: Path) -> N
 
 def test_the_id_is_the_content_and_neither_name_nor_place(folder: Path) -> None:
     (entry,) = found(folder / "a.wav")
-    assert entry.file.id == digest_bytes((folder / "a.wav").read_bytes())[:32]
+    assert entry.id == digest_bytes((folder / "a.wav").read_bytes())[:32]
     (folder / "a.wav").rename(folder / "deep" / "z.wav")
-    assert found(folder / "deep" / "z.wav")[0].file.id == entry.file.id
+    assert found(folder / "deep" / "z.wav")[0].id == entry.id
 
 
 def test_equal_content_is_one_source_that_names_its_copies(folder: Path) -> None:
     (folder / "again.wav").write_bytes((folder / "a.wav").read_bytes())
     (entry,) = found(folder / "again.wav", folder / "a.wav", folder / "again.wav")
-    assert (entry.file.uri, entry.file.copies) == (str(folder / "again.wav"), (str(folder / "a.wav"),))
+    assert (entry.uri, entry.copies) == (str(folder / "again.wav"), (str(folder / "a.wav"),))
 
 
 def test_the_first_source_that_has_a_content_gives_its_fields(folder: Path) -> None:
     first = AudioSource(uris=(str(folder / "a.wav"),), licence="CC0", source="radio")
     second = AudioSource(uris=(str(folder),), licence="unknown")
-    by_name = {Path(entry.file.path).name: entry for entry in find_sources([first, second])}
+    by_name = {Path(entry.place.path).name: entry for entry in find_sources([first, second])}
     assert (by_name["a.wav"].licence, by_name["a.wav"].source) == ("CC0", "radio")
     assert (by_name["b.FLAC"].licence, by_name["b.FLAC"].source) == ("unknown", "crawl")
 
@@ -67,8 +68,8 @@ def test_the_first_source_that_has_a_content_gives_its_fields(folder: Path) -> N
 def test_what_names_nothing_is_an_input_of_its_own(tmp_path: Path, uri: str) -> None:
     (tmp_path / "empty").mkdir()
     (entry,) = found(tmp_path / uri)
-    assert entry.file.uri == str(tmp_path / uri)
-    assert entry.file.id != found(tmp_path / f"other-{uri}")[0].file.id
+    assert entry.uri == str(tmp_path / uri)
+    assert entry.id != found(tmp_path / f"other-{uri}")[0].id
 
 
 @pytest.mark.timeout(10)
@@ -79,8 +80,8 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_file_inside_an_installed_package() -> None:
     (entry,) = found(sounds.SHORT_SPEECH)
-    assert entry.file.uri == sounds.SHORT_SPEECH
-    assert Path(entry.file.path).is_file()
+    assert entry.uri == sounds.SHORT_SPEECH
+    assert Path(entry.place.path).is_file()
 
 
 @pytest.mark.parametrize("uri", ["package:no_such_package_here/a.wav", "package:../a.wav", "package:numpy/../../x"])
@@ -95,7 +96,7 @@ def test_order_and_table_depend_on_content_alone(folder: Path) -> None:
     backwards = found(folder / "deep", folder / "b.FLAC", folder / "a.wav")
     assert sources_table(forwards).equals(sources_table(backwards))
     table = sources_table(forwards)
-    assert table["id"].to_pylist() == sorted(table["id"].to_pylist())
+    assert table["path"].to_pylist() == sorted(table["path"].to_pylist()), "archives are read in one pass"
     assert table["copies"].to_pylist() == [[], [], []]
     assert sources_table([]).num_rows == 0
 

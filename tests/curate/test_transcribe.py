@@ -109,6 +109,17 @@ def test_a_system_that_breaks_on_a_block_leaves_a_consensus_of_the_others(
     assert {word.vote_ratio for found in transcripts for word in found.words} == {1.0}
 
 
+def test_a_clip_that_a_system_cannot_hear_costs_that_turn_its_voice_alone(
+    talk: Path, store: Store, curate: Curate
+) -> None:
+    finished = curate([talk], upto="words", asr=["tones", "tones-refusing"])
+    (drop,) = table(store, finished, "asr-tones-refusing", "drops", Drop)
+    assert (drop.kind, drop.reason, drop.detail) == ("dropped", "not heard", "unlucky clip")
+    assert drop.item_id == table(store, finished, "turns", "turns", Turn)[1].id
+    transcripts = table(store, finished, "words", "transcripts", Transcript)
+    assert [len(found.systems) for found in transcripts] == [2, 1, 2]
+
+
 def test_a_system_that_breaks_on_everything_is_told_as_a_bug(talk: Path, curate: Curate) -> None:
     with pytest.raises(AssertionError, match=r"asr-tones-breaking failed on every item.*unlucky clip"):
         curate([talk], upto="words", asr=["tones", "tones-breaking"])

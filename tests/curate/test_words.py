@@ -96,6 +96,17 @@ def test_scores_belong_to_their_turn() -> None:
     assert all(score.id == f"t-{score.name}" for score in scores)
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("the cat sat on the mat and looked at me", "en"), ("le chat est assis sur le tapis et me regarde", "fr")],
+)
+def test_the_consensus_tells_its_language(text: str, language: str) -> None:
+    (guess,) = Combine(SYSTEMS, VoteRule())(item(a=text, b=text)).records["languages"]
+    assert (guess.id, guess.turn_id, guess.recording_id, guess.evidence) == ("t-text", "t", "r", "text")
+    assert (guess.language, guess.num_windows) == (language, 1)
+    assert 0.5 < guess.probability <= 1.0
+
+
 def test_the_whole_way_from_sound_to_consensus(tmp_path: Path, store: Store, curate: Curate) -> None:
     path = sounds.write_wav(tmp_path / "talk.wav", conversation(("alto", "the cat sat"), ("bass", "hm")))
     asr = ["tones", {"name": "tones-b", "options": {"mishears": {"cat": "hat", "hm": ""}}},

@@ -11,7 +11,7 @@ import numpy as np
 from spelangy.backends.protocols import Audio, DiarizedSpan, ModelInfo, RecognizedClip
 from spelangy.core.spans import SAMPLE_RATE_HZ, Span, samples
 from spelangy.engine.pipeline import FinishedStep
-from spelangy.testing import FakeRecognizer, FakeSynthesizer
+from spelangy.testing import FakeAligner, FakeRecognizer, FakeSynthesizer
 
 Curate = Callable[..., dict[str, FinishedStep]]
 """The fixture `curate`: files and changed settings in, finished steps out."""
@@ -22,13 +22,20 @@ VOICES = {"alto": 5_000.0, "bass": 4_000.0}
 ENTRY_POINTS = """[spelangy.backends]
 vad.loudness = tone_backends:LoudnessVad
 diarizer.tones = tone_backends:ToneDiarizer
+aligner.tones = tone_backends:ToneAligner
 asr.tones = tone_backends:ToneRecognizer
 asr.tones-b = tone_backends:ToneRecognizer
 asr.tones-c = tone_backends:ToneRecognizer
 asr.tones-breaking = tone_backends:BreakingRecognizer
+asr.tones-refusing = tone_backends:RefusingRecognizer
+lid.voices = spelangy.testing_fakes:FakeLanguageIdentifier
 """
 
-SETTINGS = {"vad": "loudness", "diarizer": "tones", "asr": ["tones"], "min_recording_s": 0.2}
+SETTINGS = {
+    "vad": "loudness", "diarizer": "tones", "aligner": "tones", "asr": ["tones"], "min_recording_s": 0.2,
+    "events": None, "lid": None, "quality": None, "private": False,
+}  # fmt: skip
+"""Nothing that measures real voices: tones have no language and no quality."""
 
 
 def _info(role: str) -> ModelInfo:
@@ -93,6 +100,14 @@ class ToneRecognizer(FakeRecognizer):
         return _info("asr")
 
 
+class ToneAligner(FakeAligner):
+    """`FakeAligner` as an adapter."""
+
+    @classmethod
+    def describe(cls, **_options: object) -> ModelInfo:
+        return _info("aligner")
+
+
 class BreakingRecognizer(ToneRecognizer):
     """Breaks on every clip in which somebody says "thirteen"."""
 
@@ -101,6 +116,17 @@ class BreakingRecognizer(ToneRecognizer):
         if any(word.text == "thirteen" for clip in heard for word in clip.words):
             raise RuntimeError("unlucky clip")
         return heard
+
+
+class RefusingRecognizer(ToneRecognizer):
+    """Cannot hear the clips in which somebody says "thirteen"; the others it can."""
+
+    def transcribe(self, clips: Sequence[Audio]) -> list[RecognizedClip]:
+        refused = RecognizedClip(words=(), failure="unlucky clip")
+        return [
+            refused if any(word.text == "thirteen" for word in clip.words) else clip
+            for clip in super().transcribe(clips)
+        ]
 
 
 def conversation(*lines: tuple[str, str], pause_s: float = 0.6) -> Audio:

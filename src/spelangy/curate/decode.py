@@ -5,9 +5,11 @@ protocols, by which a playlist would fetch other files or hosts, are switched of
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -44,6 +46,23 @@ def decode(path: Path, *, max_duration_s: float) -> Decoded:
     Raises:
         Quarantined: Not there, not ours to read, empty, not audio, nothing decodable, or longer than `max_duration_s`.
     """
+    with open_file(path) as file, sound_of(file, str(path), max_duration_s=max_duration_s) as sound:
+        return Decoded(
+            pcm_S=np.concatenate(list(sound.blocks())),
+            codec=sound.codec,
+            sample_rate_hz=sound.sample_rate_hz,
+            channels=sound.channels,
+            damage=sound.damage,
+        )
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[IO[bytes]]:
+    """A local file that is there, a file, ours to read and not empty.
+
+    Raises:
+        Quarantined: When it is not.
+    """
     if not path.exists():
         raise Quarantined("not found", detail=str(path))
     if not path.is_file():
@@ -51,35 +70,80 @@ def decode(path: Path, *, max_duration_s: float) -> Decoded:
     if path.stat().st_size == 0:
         raise Quarantined("empty file", value=0, threshold=1, detail=str(path))
     try:
-        with path.open("rb") as file, av.open(file, options=_NO_PROTOCOLS) as container:
-            if not container.streams.audio:
-                raise Quarantined("no audio stream", detail=f"{path}: {container.format.name}")
-            return _decode_stream(container, max_duration_s)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise Quarantined("not decodable", detail=f"{path}: {error}") from error
+        file = path.open("rb")
     except OSError as error:
         raise Quarantined("not readable", detail=f"{path}: {error.strerror}") from error
+    with file:
+        yield file
 
 
-def _decode_stream(container: "av.container.InputContainer", max_duration_s: float) -> Decoded:
-    stream = container.streams.audio[0]
-    packets = _Packets(container, stream)
-    blocks: list[NDArray[np.int16]] = []
-    num_samples = 0
-    for block in _resampled(packets):
-        blocks.append(block)
-        num_samples += block.size
-        if seconds(num_samples) > max_duration_s:
-            raise Quarantined("too long", value=seconds(num_samples), threshold=max_duration_s)
-    if not num_samples:
-        raise Quarantined("no sound decoded", value=0, threshold=1, detail=packets.damage)
-    return Decoded(
-        pcm_S=np.concatenate(blocks),
-        codec=stream.codec_context.name,
-        sample_rate_hz=stream.codec_context.sample_rate,
-        channels=stream.codec_context.channels,
-        damage=packets.damage,
-    )
+@contextmanager
+def sound_of(file: IO[bytes], name: str, *, max_duration_s: float) -> Iterator["Sound"]:
+    """The first audio stream of a seekable file, to be decoded block by block: memory does not grow with its length.
+
+    Args:
+        name: What messages call the file.
+
+    Raises:
+        Quarantined: As `decode`; also out of the body, while blocks are taken.
+    """
+    try:
+        with av.open(file, "r", options=_NO_PROTOCOLS) as container:
+            if not container.streams.audio:
+                raise Quarantined("no audio stream", detail=f"{name}: {container.format.name}")
+            yield Sound(container, max_duration_s)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise Quarantined("not decodable", detail=f"{name}: {error}") from error
+    except OSError as error:
+        raise Quarantined("not readable", detail=f"{name}: {error.strerror}") from error
+
+
+class Sound:
+    """One stream as it is decoded. What it says of its codec and damage holds once its blocks are taken."""
+
+    def __init__(self, container: "av.container.InputContainer", max_duration_s: float) -> None:
+        self.stream = container.streams.audio[0]
+        self.packets = _Packets(container, self.stream)
+        self.max_duration_s = max_duration_s
+        self.num_samples = 0
+
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        """16-bit samples, 16 kHz mono, about a second at a time.
+
+        Raises:
+            Quarantined: Nothing decodable, or longer than `max_duration_s`.
+        """
+        waiting: list[NDArray[np.int16]] = []
+        num_given = 0
+        for block in _resampled(self.packets):
+            self.num_samples += block.size
+            if seconds(self.num_samples) > self.max_duration_s:
+                raise Quarantined("too long", value=seconds(self.num_samples), threshold=self.max_duration_s)
+            waiting.append(block)
+            if self.num_samples - num_given >= SAMPLE_RATE_HZ:
+                yield np.concatenate(waiting)
+                num_given = self.num_samples
+                waiting.clear()
+        if not self.num_samples:
+            raise Quarantined("no sound decoded", value=0, threshold=1, detail=self.damage)
+        if waiting:
+            yield np.concatenate(waiting)
+
+    @property
+    def damage(self) -> str:
+        return self.packets.damage
+
+    @property
+    def codec(self) -> str:
+        return str(self.stream.codec_context.name)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return int(self.stream.codec_context.sample_rate)
+
+    @property
+    def channels(self) -> int:
+        return int(self.stream.codec_context.channels)
 
 
 class _Packets:

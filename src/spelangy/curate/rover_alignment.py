@@ -22,10 +22,12 @@ from spelangy.core.errors import Dropped
 _SUBSTITUTION, _INSERTION, _DELETION = 4000, 3000, 3000
 _NULL_SUBSTITUTION, _NULL_DELETION = 1000, 1
 _UNREACHABLE = 1 << 30
-_MAX_WORDS = 300_000  # of all systems together: 3000 each stays below _UNREACHABLE in 32 bits
+_MAX_TABLE = 1 << 21  # bytes: what is kept whole instead of computed again in blocks
+_FIRST_WIDTH = 6  # ours: turns of earnings calls rarely need a wider band
+MAX_WORDS = 300_000  # of all systems together: 3000 each stays below _UNREACHABLE in 32 bits
 _SUB, _DEL, _INS = 0, 1, 2
 
-_END_OF_TIME = 1 << 60
+_END_OF_TIME = float("inf")
 
 IntArray: TypeAlias = NDArray[np.int32]
 
@@ -39,41 +41,44 @@ def network(ids: Sequence[IntArray]) -> IntArray:
     Raises:
         Dropped: When all systems together have more than 300,000 words (some 10 hours of speech in one piece).
     """
-    total = sum(len(system_ids) for system_ids in ids)
-    if total > _MAX_WORDS:
-        raise Dropped("too many words to align", value=total, threshold=_MAX_WORDS)
+    begins = np.zeros(len(ids) + 1, np.int32)
+    begins[1:] = np.cumsum([len(system_ids) for system_ids in ids])
+    check_size(int(begins[-1]))
     if not ids:
         return np.empty((0, 0), np.int32)
-    said = np.arange(len(ids[0]), dtype=np.int32)[:, None]
-    for system in range(1, len(ids)):
-        arcs, offsets = _distinct_arcs(said, ids[:system])
-        said = _merge(said, _best_alignment(arcs, offsets, ids[system]))
-    return said
+    positions: IntArray = align_all(np.concatenate(ids).astype(np.int32), begins)
+    return np.where(positions >= 0, positions - begins[:-1], np.int32(-1))
+
+
+def check_size(num_words: int) -> None:
+    """Raises `Dropped` where a turn has more words than costs fit into 32 bits for."""
+    if num_words > MAX_WORDS:
+        raise Dropped("too many words to align", value=num_words, threshold=MAX_WORDS)
 
 
 class _Pause(NamedTuple):
-    """A pause before the word of index `before`, from sample `start` to sample `end`."""
+    """A pause before the word of index `before`, from time `start` to `end`."""
 
     before: int
-    start: int
-    end: int
+    start: float
+    end: float
 
 
-def cuts_at_silence(spans: Sequence[Sequence[tuple[int, int]]], min_silence_samples: int) -> list[list[int]]:
+def cuts_at_silence(spans: Sequence[Sequence[tuple[float, float]]], min_silence: float) -> list[list[int]]:
     """Where stretches between common silences end: one word index a system (exclusive); the last entry ends everything.
 
-    A cut is made where system 0 pauses for longer than `min_silence_samples` and all others pause, however briefly,
+    A cut is made where system 0 pauses for longer than `min_silence` and all others pause, however briefly,
     within that time (SCTK, find_common_silence).
 
     Args:
-        spans: Start and end sample of each word of each system, in time order.
+        spans: Start and end of each word of each system, in time order; in any unit, the same as `min_silence`.
     """
     cuts: list[list[int]] = []
     begins = [0] * len(spans)
     leader = spans[0] if spans else []
     for index, (_, end) in enumerate(leader):
         next_start = leader[index + 1][0] if index + 1 < len(leader) else _END_OF_TIME
-        if next_start - end > min_silence_samples:
+        if next_start > end + min_silence:
             ends = _common_pause(spans, begins, _Pause(index + 1, end, next_start))
             if ends is not None:
                 cuts.append(ends)
@@ -81,7 +86,9 @@ def cuts_at_silence(spans: Sequence[Sequence[tuple[int, int]]], min_silence_samp
     return [*cuts, [len(words) for words in spans]]
 
 
-def _common_pause(spans: Sequence[Sequence[tuple[int, int]]], begins: Sequence[int], pause: _Pause) -> list[int] | None:
+def _common_pause(
+    spans: Sequence[Sequence[tuple[float, float]]], begins: Sequence[int], pause: _Pause
+) -> list[int] | None:
     ends = [pause.before]
     for words, begin in zip(spans[1:], begins[1:], strict=True):
         shared = _pause_within(words, begin, pause)
@@ -92,7 +99,7 @@ def _common_pause(spans: Sequence[Sequence[tuple[int, int]]], begins: Sequence[i
     return ends
 
 
-def _pause_within(words: Sequence[tuple[int, int]], begin: int, pause: _Pause) -> _Pause | None:
+def _pause_within(words: Sequence[tuple[float, float]], begin: int, pause: _Pause) -> _Pause | None:
     """The first pause after a word from `begin` on that meets `pause`, cut to what both share."""
     if begin == len(words):
         return _Pause(begin, pause.start, pause.end)
@@ -106,23 +113,42 @@ def _pause_within(words: Sequence[tuple[int, int]], begin: int, pause: _Pause) -
     return None
 
 
-def _distinct_arcs(said: IntArray, ids: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
-    """The distinct arcs of every slot in the order they entered the network, -1 for null; and where each slot begins.
+def jit(function: Any) -> Any:
+    """Compiles on first use, keeps the result on disk and lets other threads run meanwhile."""
+    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
 
-    An insertion enters its word before the nulls of earlier systems; ties go to the arc that entered first.
+
+@jit
+def align_all(flat: IntArray, begins: IntArray) -> IntArray:
+    """As `network`, over the ids of all systems in one array; entries are indices into it.
+
+    Args:
+        flat: Word ids, system after system.
+        begins: Where each system begins in `flat`, and its length: shape [N + 1].
     """
-    padded = [np.append(system_ids, np.int32(-1)) for system_ids in ids]
-    keys = np.stack([padded[system][said[:, system]] for system in range(said.shape[1])], axis=1)
-    arcs, offsets = _arcs_in_order(keys)
-    return arcs, offsets
+    said = np.empty((begins[1] - begins[0], 1), np.int32)
+    for slot in range(len(said)):
+        said[slot, 0] = begins[0] + slot
+    for system in range(1, len(begins) - 1):
+        arcs, offsets = _arcs_in_order(said, flat)
+        pairs = _best_alignment(arcs, offsets, flat[begins[system] : begins[system + 1]])
+        said = _merge(said, pairs, begins[system])
+    return said
 
 
-def _merge(said: IntArray, pairs: IntArray) -> IntArray:
-    slots, words = pairs[:, 0], pairs[:, 1]
-    padded = np.concatenate([said, np.full((1, said.shape[1]), -1, np.int32)])
-    return np.concatenate([padded[slots], words[:, None]], axis=1)
+@jit
+def _merge(said: IntArray, pairs: IntArray, begin: int) -> IntArray:
+    num_systems = said.shape[1]
+    merged = np.empty((len(pairs), num_systems + 1), np.int32)
+    for index in range(len(pairs)):
+        slot, word = pairs[index]
+        for system in range(num_systems):
+            merged[index, system] = said[slot, system] if slot >= 0 else -1
+        merged[index, num_systems] = begin + word if word >= 0 else -1
+    return merged
 
 
+@jit
 def _best_alignment(arcs: IntArray, offsets: IntArray, words: IntArray) -> IntArray:
     """Pairs (slot or -1, word or -1) of the best alignment, first to last, shape [pairs, 2].
 
@@ -132,17 +158,27 @@ def _best_alignment(arcs: IntArray, offsets: IntArray, words: IntArray) -> IntAr
     """
     num_slots, num_words = len(offsets) - 1, len(words)
     surplus = num_words - num_slots
-    width = 32 + num_words // 16
+    num_nulls = 0
+    for index in range(len(arcs)):
+        num_nulls += arcs[index] < 0
+    width = _FIRST_WIDTH + num_words // 64
+    is_small = len(arcs) * (num_words + 1) <= _MAX_TABLE
     while True:
         up, down = width + max(0, surplus), width + max(0, -surplus)
-        rows, cost = _cost_rows(arcs, offsets, words, up, down)
-        sufficient = _sufficient_width(cost, surplus, int((arcs < 0).sum()))
+        if is_small:
+            rows = _first_row(num_words, up).reshape(1, -1)
+            moves, leaders, cost = _block_moves(arcs, offsets, words, up, down, (0, num_slots), rows[0], num_words)
+        else:
+            rows, cost = _cost_rows(arcs, offsets, words, up, down)
+            moves, leaders = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8)
+        sufficient = _sufficient_width(cost, surplus, num_nulls)
         if width >= sufficient:
-            pairs: IntArray = _trace(arcs, offsets, words, up, down, rows)
-            return pairs
+            best: IntArray = _trace(arcs, offsets, words, up, down, rows, moves, leaders)
+            return best
         width = sufficient
 
 
+@jit
 def _sufficient_width(cost: int, surplus: int, num_null_slots: int) -> int:
     """The band that no path of `cost` or less can leave.
 
@@ -154,32 +190,36 @@ def _sufficient_width(cost: int, surplus: int, num_null_slots: int) -> int:
     return max(0, insertions - 1 - max(0, surplus))
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+@jit
+def _arcs_in_order(said: IntArray, flat: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct arcs of every slot in the order they entered the network, -1 for null; and where each slot begins.
 
-
-@_jit
-def _arcs_in_order(keys: IntArray) -> tuple[IntArray, IntArray]:
-    num_slots, num_systems = keys.shape
+    An insertion enters its word before the nulls of earlier systems; ties go to the arc that entered first.
+    """
+    num_slots, num_systems = said.shape
     arcs = np.empty(num_slots * num_systems, np.int32)
     offsets = np.zeros(num_slots + 1, np.int32)
     filled = 0
     for slot in range(num_slots):
         first = 0
-        while keys[slot, first] < 0:
+        while said[slot, first] < 0:
             first += 1
-        arcs[filled] = keys[slot, first]
-        begin, filled = filled, filled + 1
+        begin = filled
+        arcs[filled] = flat[said[slot, first]]
+        filled += 1
         for system in range(num_systems):
-            key = keys[slot, system]
-            if not (arcs[begin:filled] == key).any():
+            key = np.int32(-1) if said[slot, system] < 0 else flat[said[slot, system]]
+            index = begin
+            while index < filled and arcs[index] != key:
+                index += 1
+            if index == filled:
                 arcs[filled] = key
                 filled += 1
         offsets[slot + 1] = filled
     return arcs[:filled], offsets
 
 
-@_jit
+@jit
 def _fill_row(arc: int, words: IntArray, before: IntArray, row: IntArray, low: int, high: int) -> None:
     """Least cost of ending with `arc` at every border in [low, high], given the slot `before` at its best."""
     replace = np.int32(_NULL_SUBSTITUTION if arc < 0 else _SUBSTITUTION)
@@ -198,7 +238,7 @@ def _fill_row(arc: int, words: IntArray, before: IntArray, row: IntArray, low: i
         costs[index] = least
 
 
-@_jit
+@jit
 def _fill_moves(
     arc: int, words: IntArray, before: IntArray, row: IntArray, moves: NDArray[np.uint8], low: int, high: int
 ) -> None:
@@ -213,7 +253,7 @@ def _fill_moves(
         moves[border] = move
 
 
-@_jit
+@jit
 def _first_row(num_words: int, up: int) -> IntArray:
     row = np.full(num_words + 1, _UNREACHABLE, np.int32)
     for border in range(min(up, num_words) + 1):
@@ -221,7 +261,7 @@ def _first_row(num_words: int, up: int) -> IntArray:
     return row
 
 
-@_jit
+@jit
 def _cost_rows(arcs: IntArray, offsets: IntArray, words: IntArray, up: int, down: int) -> tuple[IntArray, int]:
     """Best cost rows after every sqrt(slots) slots, and the cost of the best path within the band.
 
@@ -249,7 +289,7 @@ def _cost_rows(arcs: IntArray, offsets: IntArray, words: IntArray, up: int, down
     return rows, int(before[num_words])
 
 
-@_jit
+@jit
 def _block_moves(
     arcs: IntArray,
     offsets: IntArray,
@@ -259,8 +299,10 @@ def _block_moves(
     block: tuple[int, int],
     best: IntArray,
     max_border: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
     """Moves of every arc of the slots in `block` (exclusive, inclusive) up to `max_border`, and each slot's best arc.
+
+    And the cost of the best path to the end of the block at `max_border`.
 
     Shapes: [arcs, max_border + 1] and [slots, max_border + 1]; `best` is the cost row of slot `block[0]`.
     """
@@ -284,18 +326,29 @@ def _block_moves(
                     after[border] = row[border]
                     leader[border] = index - offsets[slot - 1]
         before, after = after, before
-    return moves, leaders
+    return moves, leaders, int(before[max_border])
 
 
-@_jit
-def _trace(arcs: IntArray, offsets: IntArray, words: IntArray, up: int, down: int, rows: IntArray) -> IntArray:
+@jit
+def _trace(
+    arcs: IntArray,
+    offsets: IntArray,
+    words: IntArray,
+    up: int,
+    down: int,
+    rows: IntArray,
+    moves: NDArray[np.uint8],
+    leaders: NDArray[np.uint8],
+) -> IntArray:
+    """The best path, from `rows` at every sqrt(slots)-th slot; or from one row and the moves of the whole table."""
     num_slots, num_words = len(offsets) - 1, len(words)
-    step = int(np.sqrt(num_slots)) + 1
+    step = int(np.sqrt(num_slots)) + 1 if moves.size == 0 else max(1, num_slots)
     pairs = np.empty((num_slots + num_words, 2), np.int32)
     filled, slot, border = 0, num_slots, num_words
     while slot > 0:
         begin = (slot - 1) // step * step
-        moves, leaders = _block_moves(arcs, offsets, words, up, down, (begin, slot), rows[begin // step], border)
+        if begin > 0 or slot < num_slots or moves.size == 0:
+            moves, leaders, _ = _block_moves(arcs, offsets, words, up, down, (begin, slot), rows[begin // step], border)
         last, arc = slot + 1, 0
         while slot > begin:
             if slot < last:

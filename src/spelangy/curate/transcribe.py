@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from spelangy.backends.load import create, identity
 from spelangy.backends.protocols import RecognizedClip
+from spelangy.core.errors import Dropped
 from spelangy.core.records import Hypothesis, HypothesisWord
 from spelangy.core.settings import BackendChoice
 from spelangy.core.spans import Span, samples
@@ -27,9 +28,14 @@ class Transcribe:
     def __call__(self, item: Item) -> Produced:
         turns = item["turns"]
         clips = [self.audio.read(turn["audio"], Span(turn["start"], turn["end"])) for turn in turns]
-        heard = self.asr.transcribe(clips)
-        hypotheses = [self._hypothesis(turn, clip) for turn, clip in zip(turns, heard, strict=True)]
-        return Produced(records={"hypotheses": hypotheses})
+        heard = list(zip(turns, self.asr.transcribe(clips), strict=True))
+        hypotheses = [self._hypothesis(turn, clip) for turn, clip in heard if not clip.failure]
+        drops = [
+            (turn["id"], Dropped("not heard", detail=clip.failure), Span(turn["start"], turn["end"]).duration_s)
+            for turn, clip in heard
+            if clip.failure
+        ]
+        return Produced(records={"hypotheses": hypotheses}, drops=drops)
 
     def _hypothesis(self, turn: Item, clip: RecognizedClip) -> Hypothesis:
         bounds = Span(turn["start"], turn["end"])
@@ -55,7 +61,7 @@ def turn_blocks(turns: pa.Table, block_s: float) -> pa.Table:
     """Turns nested by recording and stretch of `block_s`: the unit of work and of resuming for a recogniser."""
     block = pc.divide(turns["start"], samples(block_s))
     name = pc.binary_join_element_wise(turns["recording_id"], pc.utf8_lpad(block.cast(pa.string()), 6, "0"), "-b")
-    columns = ["id", "recording_id", "audio", "start", "end"]
+    columns = ["id", "recording_id", "audio", "start", "end", "speaker"]
     return nest(turns.append_column("block", name), by="block", name="turns", columns=columns)
 
 
@@ -67,7 +73,7 @@ def transcribe_step(settings: CurateSettings, choice: BackendChoice, audio: Audi
 
     return TableStep(
         name=f"asr-{choice.name}",
-        version=1,
+        version=2,
         config={"asr": identity("asr", choice), "block_s": settings.asr_block_s},
         inputs=("turns",),
         outputs={"hypotheses": Hypothesis},

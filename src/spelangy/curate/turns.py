@@ -55,7 +55,7 @@ def turns_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
     """Turns of all readable recordings."""
     return TableStep(
         name="turns",
-        version=1,
+        version=2,
         config={"vad": identity("vad", settings.vad), "diarizer": identity("diarizer", settings.diarizer)},
         inputs=("ingest/recordings",),
         outputs={"turns": Turn},

@@ -1,18 +1,21 @@
-"""Step ``words``: hypotheses of all systems → consensus words, with scores of how well the systems agree."""
+"""Step ``words``: hypotheses of all systems → consensus words, their language, and what they tell about the turn."""
 
-import zlib
 from functools import partial
 
 import pyarrow as pa
 
+from spelangy.backends.text_language import language_probabilities
 from spelangy.core.errors import Dropped
-from spelangy.core.records import Hypothesis, Score, Transcript
-from spelangy.core.schema import from_rows
+from spelangy.core.records import LanguageGuess, Score, Transcript
 from spelangy.core.spans import Span
 from spelangy.curate.config import CurateSettings
-from spelangy.curate.rover import Consensus, VoteRule, combine
+from spelangy.curate.rover import Consensus, VoteRule, combine_rows
+from spelangy.curate.word_scores import turn_scores
 from spelangy.engine.items import attach, nest
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
+
+UNDETERMINED = "und"
+"""ISO 639's code for a text that tells no language."""
 
 
 class Combine:
@@ -23,41 +26,52 @@ class Combine:
         self.rule = rule
 
     def __call__(self, item: Item) -> Produced:
-        by_system = {found.system: found for found in from_rows(item["hypotheses"] or [], Hypothesis)}
-        heard = [by_system[system] for system in self.systems if system in by_system]
+        words = {found["system"]: found["words"] or () for found in item["hypotheses"] or ()}
+        heard = tuple(system for system in self.systems if system in words)
         if not heard:
             raise Dropped("no hypothesis", value=0, threshold=1)
-        consensus = combine([hypothesis.words for hypothesis in heard], self.rule)
+        consensus = combine_rows([words[system] for system in heard], self.rule)
         if not consensus.words:
             raise Dropped("no words", value=0, threshold=1)
-        transcript = Transcript(
-            id=item["id"],
-            recording_id=item["recording_id"],
-            systems=tuple(hypothesis.system for hypothesis in heard),
-            words=consensus.words,
-            dissent=consensus.dissent,
+        return Produced(
+            records={
+                "transcripts": [_transcript(item, heard, consensus)],
+                "scores": _scores(item, consensus),
+                "languages": [_language(item, consensus)],
+            }
         )
-        return Produced(records={"transcripts": [transcript], "scores": turn_scores(item, consensus)})
 
 
-def turn_scores(item: Item, consensus: Consensus) -> list[Score]:
-    """What the words themselves tell about a turn's quality.
+def _transcript(item: Item, systems: tuple[str, ...], consensus: Consensus) -> Transcript:
+    return Transcript(
+        id=item["id"],
+        recording_id=item["recording_id"],
+        systems=systems,
+        words=consensus.words,
+        dissent=consensus.dissent,
+    )
 
-    ``disagreement_ratio``: mean pairwise word error between systems · ``compression_ratio``: bytes / zlib bytes of
-    the text · ``characters_per_s`` · ``mean_confidence``.
-    """
-    words = [word.text.casefold() for word in consensus.words]
-    text = " ".join(words).encode()
-    measured = {
-        "disagreement_ratio": consensus.disagreement,
-        "compression_ratio": len(text) / len(zlib.compress(text)),
-        "characters_per_s": sum(map(len, words)) / Span(item["start"], item["end"]).duration_s,
-        "mean_confidence": sum(word.confidence for word in consensus.words) / len(words),
-    }
+
+def _scores(item: Item, consensus: Consensus) -> list[Score]:
+    measured = turn_scores(consensus, Span(item["start"], item["end"]))
     return [
         Score(id=f"{item['id']}-{name}", turn_id=item["id"], recording_id=item["recording_id"], name=name, value=value)
         for name, value in measured.items()
     ]
+
+
+def _language(item: Item, consensus: Consensus) -> LanguageGuess:
+    probabilities = language_probabilities(" ".join(word.text for word in consensus.words))
+    language, probability = next(iter(probabilities.items()), (UNDETERMINED, 0.0))
+    return LanguageGuess(
+        id=f"{item['id']}-text",
+        turn_id=item["id"],
+        recording_id=item["recording_id"],
+        evidence="text",
+        language=language,
+        probability=probability,
+        num_windows=1,
+    )
 
 
 def words_step(settings: CurateSettings) -> TableStep:
@@ -72,10 +86,10 @@ def words_step(settings: CurateSettings) -> TableStep:
 
     return TableStep(
         name="words",
-        version=2,
+        version=3,
         config={"rover": settings.rover.model_dump(), "systems": list(systems)},
         inputs=("turns", *tables),
-        outputs={"transcripts": Transcript, "scores": Score},
+        outputs={"transcripts": Transcript, "scores": Score, "languages": LanguageGuess},
         items=items,
         worker=lambda _: partial(Combine, systems, VoteRule(**settings.rover.model_dump())),
         shard_items=4096,
