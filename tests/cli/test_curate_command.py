@@ -17,7 +17,10 @@ from spelangy.core.schema import from_table
 from spelangy.store.objects import Store
 
 ONE_SYSTEM = 'curate.asr=["moonshine-tiny-en"]'
-STEPS = ["ingest", "turns", "asr-moonshine-tiny-en", "words", "chunks-fine", "chunks-coarse"]
+STEPS = [
+    "ingest", "fingerprints", "events", "turns", "languages", "asr-moonshine-tiny-en", "words", "aligned", "sound",
+    "quality", "private", "duplicates", "chunks-fine", "chunks-coarse",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +162,7 @@ def test_another_threshold_rebuilds_one_view(corpus: Corpus, tmp_path: Path, cap
         here(capfd, "plan", recipe, "--store", corpus.store, "--json", *options) for options in ((), ("--set", changed))
     ]
     assert [plan.code for plan in plans] == [0, 0]
-    same, other = ({row["step"]: row for row in plan.json if row["step"] in STEPS} for plan in plans)
+    same, other = ({row["step"]: row for row in plan.json["steps"] if row["step"] in STEPS} for plan in plans)
     assert {row["status"] for row in same.values()} == {"reuse"}
     assert [name for name, row in other.items() if row["status"] != "reuse"] == ["chunks-fine"]
     assert other["chunks-fine"]["why"] == "config.thresholds.max_chunk_s 30.0 → 20.0"

@@ -159,8 +159,20 @@ def test_report_renders_again_and_refuses_what_is_not_built(tiny: TinyRun) -> No
 
 def test_plan_says_that_all_is_there(tiny: TinyRun) -> None:
     planned = json.loads(invoke(*on(tiny, "plan"), "--json"))
-    assert [row["step"] for row in planned] == list(tiny.finished)
-    assert {row["status"] for row in planned} == {"reuse"}
+    assert [row["step"] for row in planned["steps"]] == list(tiny.finished)
+    assert {row["status"] for row in planned["steps"]} == {"reuse"}
+    assert planned["estimate"]["audio_hours"] > 0 and planned["estimate"]["core_hours"] == 0
+    assert planned["estimate"]["audio_hours_from"] == "decoded samples"
+
+
+def test_plan_tells_what_a_run_would_cost(tiny: TinyRun, tmp_path: Path) -> None:
+    command = ("plan", str(tiny.path), "--store", str(tmp_path / "empty"), "--workers", "4")
+    told = invoke(*command)
+    assert "an estimate:" in told and "with 4 workers" in told
+    estimate = json.loads(invoke(*command, "--json"))["estimate"]
+    assert estimate["audio_hours_from"].startswith("headers of")
+    assert estimate["wall_hours"] == pytest.approx(estimate["core_hours"] / 4, abs=1e-3)
+    assert estimate["basis"]["train"] == "unknown" and "train" in estimate["unknown"]
 
 
 def test_models_list_names_every_backend_of_the_recipe(tiny: TinyRun) -> None:

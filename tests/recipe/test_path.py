@@ -12,7 +12,10 @@ from spelangy.recipe.settings import Recipe
 from spelangy.store.objects import Store
 from tiny_run import ONE_WORKER, PAGES, QUIET, TinyRun
 
-CURATE = ["ingest", "turns", "asr-moonshine-tiny-en", "words", "chunks-fine", "chunks-coarse"]
+CURATE = [
+    "ingest", "fingerprints", "events", "turns", "languages", "asr-moonshine-tiny-en", "words", "aligned", "sound",
+    "quality", "private", "duplicates", "chunks-fine", "chunks-coarse",
+]  # fmt: skip
 SYNTH = ["pages", "questions", "krist", "quest", "speech"]
 MODEL = ["speech-tokenizer", "units", "text-tokenizer", "span-store", "train"]
 EVALS = ["question-speech", "question-units", "question-heard", "eval"]

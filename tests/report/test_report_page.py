@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spelangy.core.chunk_statistics import ViewStatistics
 from spelangy.report.data import (
     DropCount,
     FunnelStage,
@@ -22,6 +23,7 @@ from spelangy.report.data import (
     LossCurve,
     ModelRow,
     ReportData,
+    ScoreRange,
     ScoreRow,
     StepRow,
     ViewLengths,
@@ -33,7 +35,7 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onmouseover='alert(3)' $x^{ "
     "]]><!-- </style><svg/onload=alert(4)> {{ 7*7 }} javascript:alert(5) \x00\u202e\ud800 http://evil.example/a.js"
 )
-SECTIONS = ("funnel", "lengths", "listen", "training", "scores", "models", "lineage", "reproduce")
+SECTIONS = ("funnel", "measured", "lengths", "listen", "training", "scores", "models", "lineage", "reproduce")
 
 Wording = Callable[[str], str]
 
@@ -47,6 +49,8 @@ def filled(say: Wording = str) -> ReportData:
         created=say("the day"),
         findings=(say("a finding"),),
         funnel=(a_stage(say),),
+        measured=(ScoreRange(name=say("snr_db"), num_turns=12, p10=3.0, median=14.5, p90=31.0),),
+        views=(a_view(say),),
         chunk_seconds=(
             ViewLengths(view=say("fine"), source=say("crawl"), seconds=(1.0, 2.0, 6.0)),
             ViewLengths(view=say("coarse"), source=say("crawl"), seconds=(20.0, 31.0)),
@@ -84,6 +88,14 @@ def a_stage(say: Wording = str) -> FunnelStage:
     return FunnelStage(
         name=say("decode"), unit=say("turns"), num_in=2000, num_kept=1975, hours_in=4.2, hours_kept=3.1, drops=drops
     )
+
+
+def a_view(say: Wording = str) -> ViewStatistics:
+    return ViewStatistics(
+        view=say("fine"), num_documents=2, num_chunks=9, hours=0.5, mean_s=4.0, median_s=4.0, p10_s=1.0, p90_s=9.0,
+        max_s=11.0, words_per_chunk=9.5, characters_per_s=14.0, speakers_per_document=1.5, switches_deterministic=7,
+        switches_stochastic=3.5, switches_per_hour=14.0,
+    )  # fmt: skip
 
 
 def a_chunk(say: Wording = str) -> ListenChunk:
@@ -277,6 +289,12 @@ def test_an_empty_page_says_of_every_section_that_and_why_it_is_empty() -> None:
         assert 'class="nothing"' in section
     assert "this run trained no model" in outline.visible
     assert not outline.all("table")
+
+
+def test_measurements_and_switches_can_be_read_off_the_page() -> None:
+    seen = Outline(render(filled())).visible
+    for told in ("snr_db", "14.5", "31", "Switches of modality", "3.5"):
+        assert told in seen
 
 
 def test_a_chunk_without_sound_or_words_says_so_and_keeps_its_text() -> None:

@@ -7,14 +7,17 @@ import typer
 
 from spelangy.cli.options import (
     DEFAULT_STORE,
+    DEFAULT_TIME_LIMIT_S,
     AddressOption,
     Circumstances,
     JsonOption,
+    MemoryOption,
     QuietOption,
     RecipeArgument,
     RunnerOption,
     SetOption,
     StoreOption,
+    TimeLimitOption,
     WorkersOption,
     circumstances,
 )
@@ -53,11 +56,13 @@ def curate(
     runner: RunnerOption = "native",
     address: AddressOption = "auto",
     workers: WorkersOption = 0,
+    item_time_limit: TimeLimitOption = DEFAULT_TIME_LIMIT_S,
+    worker_memory: MemoryOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Recordings → turns → three ASR systems → ROVER → chunk views, and a report to listen to."""
-    settings = circumstances(runner, address, workers, quiet)
+    settings = circumstances(runner, address, workers, quiet, item_time_limit, worker_memory)
     loaded = with_audio(load_recipe(recipe, set_ or []) if recipe else default_curation(set_ or []), audio)
     if not loaded.curate.sources:
         raise UserError("curate: no recordings", hint="give some: --audio FILE, folder or glob")

@@ -18,12 +18,9 @@ from spelangy.cli.options import DEFAULT_STORE, JsonOption, RecipeArgument, SetO
 from spelangy.cli.printing import print_json, print_rows
 from spelangy.core.errors import UserError
 from spelangy.core.plugins import backends
-from spelangy.core.records import Chunk, Transcript, Turn
-from spelangy.core.schema import from_table
 from spelangy.core.settings import BackendChoice
 from spelangy.recipe.load import load_recipe
 from spelangy.recipe.settings import Recipe
-from spelangy.store.exchange import export
 from spelangy.store.objects import Store
 from spelangy.tokens.documents import SPANS_FOLDER
 from spelangy.tokens.interleave import Modality
@@ -43,28 +40,6 @@ def _built(store: Store, recipe: Recipe, step: str) -> str:
     if key is None or store.find(key) is None:
         raise UserError(f"step {step} of {recipe.name} is not built", hint="spelangy run it first")
     return key
-
-
-@data_app.command("export")
-def export_data(
-    recipe: RecipeArgument,
-    form: Annotated[str, typer.Option("--format", help="nemo, jsonl, rttm, ctm or vtt.")] = "nemo",
-    view: Annotated[str, typer.Option("--view", help="Chunk view of the recipe.")] = "fine",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")] = Path("export"),
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Write a recipe's curated data in another tool's format; prints the files."""
-    loaded, opened = load_recipe(recipe), Store(store)
-    files = export(
-        form,
-        out,
-        chunks=from_table(opened.table(_built(opened, loaded, f"chunks-{view}"), "chunks"), Chunk),
-        turns=from_table(opened.table(_built(opened, loaded, "turns"), "turns"), Turn),
-        transcripts=from_table(opened.table(_built(opened, loaded, "words"), "transcripts"), Transcript),
-        audio=opened.audio,
-    )
-    for file in files:
-        print(file)
 
 
 @data_app.command("inspect")

@@ -10,14 +10,17 @@ import typer
 
 from spelangy.cli.options import (
     DEFAULT_STORE,
+    DEFAULT_TIME_LIMIT_S,
     AddressOption,
     Circumstances,
     JsonOption,
+    MemoryOption,
     QuietOption,
     RecipeArgument,
     RunnerOption,
     SetOption,
     StoreOption,
+    TimeLimitOption,
     WorkersOption,
     circumstances,
 )
@@ -26,8 +29,11 @@ from spelangy.core.errors import UserError
 from spelangy.core.records import Drop
 from spelangy.core.schema import from_table
 from spelangy.curate.config import AudioSource
-from spelangy.engine.pipeline import FinishedStep, Pipeline
+from spelangy.curate.probe import probe_audio
+from spelangy.engine.estimate import Estimate, StepEstimate, estimate, measured_here, recorded_s
+from spelangy.engine.pipeline import FinishedStep, Pipeline, PlannedStep
 from spelangy.engine.progress import StepProgress
+from spelangy.engine.step import Inputs, TableStep
 from spelangy.recipe.load import load_recipe
 from spelangy.recipe.models import resolve_models
 from spelangy.recipe.path import recipe_pipeline
@@ -180,11 +186,13 @@ def run(
     runner: RunnerOption = "native",
     address: AddressOption = "auto",
     workers: WorkersOption = 0,
+    item_time_limit: TimeLimitOption = DEFAULT_TIME_LIMIT_S,
+    worker_memory: MemoryOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run a recipe: what is stored and unchanged is reused. Ends with the report's path and a table of scores."""
-    settings = circumstances(runner, address, workers, quiet)
+    settings = circumstances(runner, address, workers, quiet, item_time_limit, worker_memory)
     loaded = with_audio(load_recipe(recipe, set_ or []), audio)
     opened = Store(store)
     pipeline = recipe_pipeline(loaded, opened)
@@ -203,17 +211,66 @@ def plan(
     set_: SetOption = None,
     audio: AudioOption = None,
     store: StoreOption = DEFAULT_STORE,
+    workers: WorkersOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Say what a run would do, and why, without doing it."""
+    """Say what a run would do, why, and about what it would cost, without doing it."""
     loaded = with_audio(load_recipe(recipe, set_ or []), audio)
     opened = Store(store)
-    steps = recipe_pipeline(loaded, opened).plan(opened)
-    rows = [{"step": step.step, "status": step.status, "why": step.why, "key": step.key[:12]} for step in steps]
+    pipeline = recipe_pipeline(loaded, opened)
+    planned = pipeline.plan(opened)
+    settings = circumstances("native", "auto", workers, quiet=True)
+    cost, how = estimated(pipeline, opened, planned, settings.runner.num_workers)
+    rows = [
+        {"step": step.step, "status": step.status, "why": step.why, "key": step.key[:12], "core_hours": hours(part)}
+        for step, part in zip(planned, cost.steps, strict=True)
+    ]
     if json:
-        print_json(rows)
+        print_json({"steps": rows, "estimate": estimate_summary(cost, how)})
     else:
         print_rows(f"Plan of {recipe}", rows)
+        print_estimate(cost, how)
+
+
+def hours(part: StepEstimate) -> float | str:
+    """A step's core-hours to three digits, or that they are not known."""
+    return "unknown" if part.core_hours is None else float(f"{part.core_hours:.3g}")
+
+
+def estimated(pipeline: Pipeline, store: Store, planned: list[PlannedStep], workers: int) -> tuple[Estimate, str]:
+    """What the plan will cost, and how the hours of audio were found."""
+    here = measured_here(pipeline, store)
+    ingest = pipeline.steps.get("ingest")
+    if not isinstance(ingest, TableStep):
+        return estimate(planned, 0.0, here, workers), "no recordings in the recipe"
+    status = next(step for step in planned if step.step == "ingest")
+    if status.status == "reuse":
+        audio_hours = recorded_s(store.table(status.key, "recordings")) / 3600
+        return estimate(planned, audio_hours, here, workers), "decoded samples"
+    probed = probe_audio(ingest.items(Inputs(store, {})))
+    return estimate(planned, probed.hours, here, workers), probed.how
+
+
+def estimate_summary(cost: Estimate, how: str) -> dict[str, Any]:
+    """The estimate for machines."""
+    return {
+        "audio_hours": round(cost.hours, 4),
+        "audio_hours_from": how,
+        "core_hours": round(cost.core_hours, 4),
+        "wall_hours": round(cost.wall_hours, 4),
+        "workers": cost.num_workers,
+        "disk_gb": round(cost.disk_gb, 4),
+        "basis": {part.step: part.basis for part in cost.steps},
+        "unknown": list(cost.unknown),
+    }
+
+
+def print_estimate(cost: Estimate, how: str) -> None:
+    """The estimate for people."""
+    print(f"· an estimate: {cost.hours:.3g} h of audio ({how}), {cost.disk_gb:.3g} GB of audio and tables")
+    print(f"· {cost.core_hours:.3g} core-hours, about {cost.wall_hours:.3g} h with {cost.num_workers} workers")
+    if cost.unknown:
+        print(f"· not counted, because nothing is known of them yet: {', '.join(cost.unknown)}")
 
 
 def report(

@@ -99,7 +99,8 @@ def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
     kind: Any = model
     for part in location:
         kind = _inner(kind, part)
-    return list(kind.model_fields) if _is_model(kind) else []
+    models = [option for option in (kind, *get_args(kind)) if _is_model(option)]
+    return list(models[0].model_fields) if models else []
 
 
 def _inner(kind: Any, part: str) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from spelangy.backends.load import describe
 from spelangy.backends.protocols import ModelInfo
 from spelangy.core.settings import BackendChoice
+from spelangy.curate.config import CurateSettings
 from spelangy.recipe.settings import Recipe
 
 
@@ -19,14 +20,25 @@ def chosen_backends(recipe: Recipe) -> Iterator[tuple[str, BackendChoice]]:
 
 def _all_choices(recipe: Recipe) -> Iterator[tuple[str, BackendChoice]]:
     if recipe.curate.sources:
-        yield "vad", recipe.curate.vad
-        yield "diarizer", recipe.curate.diarizer
-        yield from (("asr", choice) for choice in recipe.curate.asr)
+        yield from _curation_choices(recipe.curate)
     if recipe.synth.warc:
         if recipe.synth.krist.llm:
             yield "llm", recipe.synth.krist.llm
         yield from (("tts", voice.tts) for voice in recipe.synth.voices)
         yield "asr", recipe.evals.asr
+
+
+def _curation_choices(curate: CurateSettings) -> Iterator[tuple[str, BackendChoice]]:
+    optional = (
+        ("events", curate.events),
+        ("lid", curate.lid),
+        ("aligner", curate.aligner),
+        ("quality", curate.quality),
+    )
+    yield "vad", curate.vad
+    yield "diarizer", curate.diarizer
+    yield from (("asr", choice) for choice in curate.asr)
+    yield from ((role, choice) for role, choice in optional if choice)
 
 
 def resolve_models(recipe: Recipe) -> list[ModelInfo]:

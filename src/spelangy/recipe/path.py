@@ -1,6 +1,6 @@
 """The whole path as one pipeline: the rooms meet here, and only here, as tables.
 
-curate  ingest → turns → asr-… → words → chunks-fine, chunks-coarse
+curate  ingest → turns → asr-… → words → aligned → chunks-fine, chunks-coarse (and all that is measured: curate.path)
 synth   pages → questions (set aside first) → krist, quest → speech
 tokens  speech-tokenizer → units · text-tokenizer → span-store
 train   train
@@ -9,7 +9,7 @@ evals   question-speech → question-units, question-heard → eval
 
 from collections.abc import Sequence
 
-from spelangy.curate.path import curate_steps
+from spelangy.curate.path import curate_steps, view_tables
 from spelangy.engine.pipeline import Pipeline
 from spelangy.engine.step import Step
 from spelangy.evals.spoken import heard_step, questions_step
@@ -24,7 +24,6 @@ from spelangy.tokens.documents import span_store_step, text_tokenizer_step
 from spelangy.tokens.units import speech_tokenizer_step, units_step
 from spelangy.train.step import train_step
 
-CURATED = {"turns": "ingest/recordings"}
 SPOKEN = {"speech/turns": "speech/recordings"}
 ASKED = {"question-speech/turns": "question-speech/recordings"}
 TOKENIZER = "speech-tokenizer"
@@ -59,7 +58,8 @@ def _synth_steps(recipe: Recipe, audio: AudioStore) -> Sequence[Step]:
 
 
 def _model_steps(recipe: Recipe, audio: AudioStore, has_recordings: bool, has_pages: bool) -> Sequence[Step]:
-    tables = {**(CURATED if has_recordings else {}), **(SPOKEN if has_pages else {})}
+    curated = view_tables(recipe.curate)
+    tables = {**({curated.turns: curated.recordings} if has_recordings else {}), **(SPOKEN if has_pages else {})}
     chunks = [*(["chunks-fine/chunks"] if has_recordings else []), *(["speech/chunks"] if has_pages else [])]
     texts = ["krist/texts"] if has_pages else []
     return [

@@ -1,6 +1,8 @@
 """What a report shows: plain records that a run's stored artefacts are read into, before any of it becomes HTML.
 
     ReportData ──< FunnelStage ──< DropCount        what was kept, what was not, and why
+               ──< ScoreRange                       how each measurement is spread
+               ──< ViewStatistics                   speakers and switches per view
                ──< ViewLengths                      chunk lengths per view and source
                ──< ListenChunk ──< ListenWord       chunks to hear, word by word
                ──< LossCurve                        cross-entropy over steps
@@ -15,6 +17,8 @@ import re
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
+
+from spelangy.core.chunk_statistics import ViewStatistics
 
 NATS_PER_BIT = math.log(2)
 
@@ -95,6 +99,22 @@ class ViewLengths:
     @property
     def total_s(self) -> float:
         return math.fsum(self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRange:
+    """How one measurement is spread over the turns that have it; what a threshold on it would cost can be read off.
+
+    Attributes:
+        name: The score's name, which thresholds carry too: ``max_<name>``.
+        num_turns: Turns that were measured.
+    """
+
+    name: str
+    num_turns: int
+    p10: float
+    median: float
+    p90: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +273,8 @@ class ReportData:
     created: str
     findings: tuple[str, ...] = ()
     funnel: tuple[FunnelStage, ...] = ()
+    measured: tuple[ScoreRange, ...] = ()
+    views: tuple[ViewStatistics, ...] = ()
     chunk_seconds: tuple[ViewLengths, ...] = ()
     chunks: tuple[ListenChunk, ...] = ()
     losses: tuple[LossCurve, ...] = ()

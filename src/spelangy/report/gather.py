@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spelangy.core.records import Chunk, Drop, Page, Recording, Script, Transcript, Turn
+import numpy as np
+
+from spelangy.core.chunk_statistics import ViewStatistics, view_statistics
+from spelangy.core.records import Chunk, Drop, Page, Recording, Score, Script, Transcript, Turn
 from spelangy.core.spans import seconds
 from spelangy.report.data import (
     DropCount,
@@ -12,6 +15,7 @@ from spelangy.report.data import (
     LossCurve,
     ModelRow,
     ReportData,
+    ScoreRange,
     ScoreRow,
     StepRow,
     ViewLengths,
@@ -49,8 +53,10 @@ def gather(
         subtitle="From recordings and web pages to a scored speech language model",
         recipe=recipe,
         created=created,
-        findings=tuple(findings(funnel, losses, summary)),
+        findings=(*findings(funnel, losses, summary), *failures(tables)),
         funnel=funnel,
+        measured=tuple(score_ranges(tables)),
+        views=tuple(view_rows(tables)),
         chunk_seconds=tuple(view_lengths(tables)),
         chunks=tuple(listen_chunks(tables)),
         losses=losses,
@@ -139,6 +145,36 @@ def view_lengths(tables: RunTables) -> Iterator[ViewLengths]:
         for source in sorted({chunk.source for chunk in chunks}):
             lengths = tuple(chunk.span.duration_s for chunk in chunks if chunk.source == source)
             yield ViewLengths(view=view, source=source, seconds=lengths)
+
+
+def score_ranges(tables: RunTables) -> Iterator[ScoreRange]:
+    """The spread of every score over turns, by name."""
+    values: dict[str, list[float]] = {}
+    for step in tables.steps:
+        for score in tables.records(step, "scores", Score):
+            if score.turn_id:
+                values.setdefault(score.name, []).append(score.value)
+    for name, found in sorted(values.items()):
+        p10, median, p90 = np.quantile(found, [0.1, 0.5, 0.9]).tolist()
+        yield ScoreRange(name=name, num_turns=len(found), p10=p10, median=median, p90=p90)
+
+
+def view_rows(tables: RunTables) -> Iterator[ViewStatistics]:
+    """Each chunk view's statistics."""
+    for step in tables.chunk_steps():
+        yield view_statistics(step.removeprefix("chunks-"), tables.table(step, "chunks"))
+
+
+def failures(tables: RunTables) -> Iterator[str]:
+    """Steps that broke on some of their items: the run went on, and these items are tried again by the next."""
+    for step in tables.steps:
+        reasons: dict[str, int] = {}
+        for drop in tables.drops(step):
+            if drop.kind == "failed":
+                reasons[drop.reason] = reasons.get(drop.reason, 0) + 1
+        if reasons:
+            told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+            yield f"{step} failed on some items, which the next run tries again: {told}."
 
 
 def loss_curves(tables: RunTables) -> tuple[LossCurve, ...]:

@@ -1,5 +1,6 @@
 """Chooses the chunks that a report lets people hear, with all that was heard in them."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from spelangy.core.hashing import digest
@@ -10,6 +11,7 @@ from spelangy.report.tables import RunTables
 from spelangy.store.audio import flac_bytes
 from spelangy.store.objects import Store
 
+_MASK = re.compile(r"\[[a-z]+\]")
 LISTEN = (("chunks-fine", "crawl", 4), ("chunks-coarse", "crawl", 2), ("speech", "krist", 3), ("speech", "quest", 3))
 """Which chunks can be heard: (step, source or any curated source, how many)."""
 
@@ -19,7 +21,8 @@ def listen_chunks(tables: RunTables) -> Iterator[ListenChunk]:
     uris = {row.id: row.uri for row in tables.records("ingest", "recordings", Recording)}
     uris |= {row.id: row.uri for row in tables.records("speech", "recordings", Recording)}
     hypotheses = [row for step in tables.asr_steps() for row in tables.records(step, "hypotheses", Hypothesis)]
-    words = [word for row in tables.records("words", "transcripts", Transcript) for word in _placed(row)]
+    timed = "aligned" if "aligned" in tables else "words"
+    words = [word for row in tables.records(timed, "transcripts", Transcript) for word in _placed(row)]
     for step, source, count in LISTEN:
         chunks = [
             chunk
@@ -53,6 +56,8 @@ def _listen_chunk(
     hypotheses: Sequence[Hypothesis],
 ) -> ListenChunk:
     own = [word for recording, word in words if recording == chunk.recording_id and _inside(chunk, word)]
+    if _MASK.search(chunk.text):
+        own, hypotheses = [], ()  # what was heard is what the mask hides
     return ListenChunk(
         audio=flac_bytes(store.audio.read(chunk.audio, chunk.span)),
         media_type="audio/flac",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from spelangy.core.records import Drop
 from spelangy.core.schema import from_table
 from spelangy.store.objects import Store, StoredObject
@@ -36,6 +38,10 @@ class RunTables:
         stored = self.steps[step].stored
         known = {file.name for file in stored.files}
         return from_table(self.store.table(stored.key, table), record_type) if f"{table}.parquet" in known else []
+
+    def table(self, step: str, table: str) -> pa.Table:
+        """One table as it is stored."""
+        return self.store.table(self.steps[step].stored.key, table)
 
     def directory(self, step: str) -> Path:
         return self.store.directory(self.steps[step].stored.key)
