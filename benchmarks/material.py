@@ -1,7 +1,7 @@
 """What the benchmarks work on: the real speech inside an installed wheel, brought in as the pipeline does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from spelangy.backends.protocols import Audio, DiarizedSpan
 from spelangy.core.records import Recording, Turn, turn_id
 from spelangy.core.settings import BackendChoice
 from spelangy.core.spans import seconds
-from spelangy.curate.ingest import Ingest
+from spelangy.curate.config import AudioSource, CurateSettings
+from spelangy.curate.ingest import Ingest, IngestLimits
+from spelangy.curate.sources import find_sources, sources_table
 from spelangy.store.audio import AudioStore
 from spelangy.store.inputs import find_inputs
 
@@ -42,12 +44,9 @@ class Material:
     @cached_property
     def sources(self) -> list[Mapping[str, Any]]:
         """Items of the ingest step; repeated recordings are written out as files first."""
-        found = find_inputs(SPEECH, ())
-        return [
-            {"id": entry.id, "uri": entry.uri, "path": str(self._file(Path(entry.path))), "source": "crawl",
-             "licence": "unknown", "copies": []}
-            for entry in found
-        ]  # fmt: skip
+        paths = [str(self._file(Path(entry.path))) for entry in find_inputs(SPEECH, ())]
+        items: list[Mapping[str, Any]] = sources_table(find_sources([AudioSource(uris=tuple(paths))])).to_pylist()
+        return items
 
     def _file(self, path: Path) -> Path:
         if self.quick:
@@ -59,7 +58,9 @@ class Material:
 
     def ingest(self, store: str) -> list[Recording]:
         """Decodes all sources into a new audio store, as the step's worker does."""
-        worker = Ingest(AudioStore(str(self.folder / store)), 0.5, 86_400.0)
+        settings = CurateSettings()
+        limits = IngestLimits(**{field.name: getattr(settings, field.name) for field in fields(IngestLimits)})
+        worker = Ingest(AudioStore(str(self.folder / store)), limits)
         produced = [worker(item).records["recordings"] for item in self.sources]
         return [recording for recordings in produced for recording in recordings]
 
@@ -84,7 +85,7 @@ class Material:
     @cached_property
     def turns(self) -> list[Turn]:
         """Who speaks when in all recordings."""
-        vad, diarizer = create("vad", BackendChoice(name="silero")), create("diarizer", BackendChoice(name="ge2e"))
+        vad, diarizer = create("vad", BackendChoice(name="silero")), create("diarizer", CurateSettings().diarizer)
         return self.turns_from([diarizer.diarize(wave_S, vad.speech(wave_S)) for wave_S in self.waves])
 
     def turns_from(self, diarized: Sequence[Sequence[DiarizedSpan]]) -> list[Turn]:

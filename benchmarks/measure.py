@@ -1,11 +1,13 @@
 """How the benchmarks measure: medians of repetitions, what a new worker costs before it is at pace, memory."""
 
+import multiprocessing
 import os
 import resource
 import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -54,6 +56,27 @@ def peak_memory_mb() -> float:
     """Most memory this process ever held (resident set)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def in_fresh_process(work: Callable[..., Result], *given: object) -> tuple[Result, float]:
+    """What `work` returns, called in a new process in which nothing is imported yet; and the peak memory, in MB, of it
+    and all below it."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(sender, work, given))
+    process.start()
+    assert process.pid is not None
+    sender.close()
+    with TreeMemory(process.pid) as memory:
+        try:
+            result: Result = receiver.recv()
+        finally:
+            process.join()
+    return result, memory.peak_mb
+
+
+def _send_result(sender: Connection, work: Callable[..., object], given: tuple[object, ...]) -> None:
+    sender.send(work(*given))
 
 
 class TreeMemory:

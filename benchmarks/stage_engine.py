@@ -3,12 +3,10 @@
 Everything runs in a fresh process, as a user's command would: nothing is imported, loaded or warm.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +14,7 @@ import pyarrow as pa
 
 from figure import Figure
 from material import SPEECH, Material
-from measure import TreeMemory
+from measure import in_fresh_process
 
 QUICK_SPEECH = SPEECH[1:]
 """A reading and the dialogue, 38 s."""
@@ -33,7 +31,7 @@ def figures(quick: bool) -> Iterator[Figure]:
 def engine(material: Material) -> Iterator[Figure]:
     """The same, beside other stages."""
     uris = QUICK_SPEECH if material.quick else tuple(str(source["path"]) for source in material.sources)
-    measured, peak_mb = _in_fresh_process(str(material.folder / "engine"), uris)
+    measured, peak_mb = in_fresh_process(_measure, str(material.folder / "engine"), uris)
     cores = os.cpu_count() or 1
     wall_s, model_s = measured["pipeline"], measured["work"] / cores
     yield Figure(name="engine, import", value=measured["import"], unit="s")
@@ -48,28 +46,12 @@ def engine(material: Material) -> Iterator[Figure]:
         yield Figure(name="curate pipeline, peak memory of all processes", value=peak_mb, unit="MB")
 
 
-def _in_fresh_process(folder: str, uris: tuple[str, ...]) -> tuple[Mapping[str, float], float]:
-    """Times by name, and the peak memory of the process with its workers."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(sender, folder, uris))
-    process.start()
-    assert process.pid is not None
-    sender.close()
-    with TreeMemory(process.pid) as memory:
-        try:
-            measured: Mapping[str, float] = receiver.recv()
-        finally:
-            process.join()
-    return measured, memory.peak_mb
-
-
-def _measure(sender: Connection, folder: str, uris: tuple[str, ...]) -> None:
+def _measure(folder: str, uris: tuple[str, ...]) -> Mapping[str, float]:
     """Runs in the fresh process."""
     started = time.perf_counter()
-    from spelangy.curate.chunks import chunks_step
     from spelangy.curate.config import AudioSource, CurateSettings
     from spelangy.curate.path import curate_steps
+    from spelangy.curate.views import chunks_step
     from spelangy.engine.daft_runner import RunnerSettings
     from spelangy.engine.pipeline import Pipeline
     from spelangy.engine.progress import StepProgress
@@ -84,7 +66,7 @@ def _measure(sender: Connection, folder: str, uris: tuple[str, ...]) -> None:
         work_s = sum(step.stored.circumstances["work_seconds"] for step in finished.values())
         return time.perf_counter() - begun, work_s
 
-    empty = {"audio": "", "source": "", "licence": "", "turns": [], "transcripts": [], "scores": []}
+    empty = {"audio": "", "source": "", "licence": "", "metadata": "{}", "turns": [], "transcripts": [], "scores": []}
     items = pa.Table.from_pylist([{"id": f"item-{number}", **empty} for number in range(NUM_ITEMS)])
     step = replace(chunks_step("fine", settings), inputs=(), items=lambda _: items)
     run(Pipeline("first", [replace(step, name="first")]))  # starts Daft
@@ -95,7 +77,5 @@ def _measure(sender: Connection, folder: str, uris: tuple[str, ...]) -> None:
     planned_s = time.perf_counter() - begun
     wall_s, work_s = run(pipeline)
     again_s, _ = run(pipeline)
-    sender.send(
-        {"import": imported_s, "light": light_s, "heavy": heavy_s, "pipeline": planned_s + wall_s, "work": work_s,
-         "again": again_s}
-    )  # fmt: skip
+    return {"import": imported_s, "light": light_s, "heavy": heavy_s, "pipeline": planned_s + wall_s, "work": work_s,
+            "again": again_s}  # fmt: skip
