@@ -79,6 +79,7 @@ def private(first_word: int, num_words: int, kind: str = "person") -> PrivateSpa
         ([guess("audio", "fr", 0.95), guess("text", "en", 0.9)], False),
         ([guess("audio", "en", 0.3)], True),
         ([guess("audio", "cy", 0.3)], False),
+        ([guess("audio", "und", 0.0)], True),
         ([], True),
     ],
 )

@@ -12,6 +12,7 @@ from spelangy.core.errors import Dropped
 from spelangy.core.records import LanguageGuess, PrivateSpan, Word
 from spelangy.curate.chunks import Piece
 from spelangy.curate.config import Thresholds, ViewSettings
+from spelangy.curate.languages import UNKNOWN_LANGUAGE
 
 REASONS = {
     "disagreement_ratio": "systems disagree",
@@ -83,7 +84,7 @@ def language_fault(guesses: Sequence[LanguageGuess], num_words: int, settings: V
     against it where not; their mean decides. So a short turn that sounds a little foreign stays when it reads like the
     wanted language, and English words that a recogniser made up of French speech do not save it.
     """
-    guesses = [guess for guess in guesses if guess.evidence != "text" or num_words >= MIN_LANGUAGE_WORDS]
+    guesses = [guess for guess in guesses if _tells(guess, num_words)]
     if not settings.languages or not guesses:
         return None
     counted = [guess.probability if guess.language in settings.languages else -guess.probability for guess in guesses]
@@ -92,6 +93,10 @@ def language_fault(guesses: Sequence[LanguageGuess], num_words: int, settings: V
         return None
     heard = ", ".join(f"{guess.evidence} {guess.language} {guess.probability:.2f}" for guess in guesses)
     return Dropped("other language", value=score, threshold=threshold, detail=heard)
+
+
+def _tells(guess: LanguageGuess, num_words: int) -> bool:
+    return guess.language != UNKNOWN_LANGUAGE and (guess.evidence != "text" or num_words >= MIN_LANGUAGE_WORDS)
 
 
 def piece_fault(piece: Piece, settings: ViewSettings) -> Dropped | None:

@@ -4,18 +4,15 @@ from functools import partial
 
 import pyarrow as pa
 
-from spelangy.backends.text_language import language_probabilities
 from spelangy.core.errors import Dropped
 from spelangy.core.records import LanguageGuess, Score, Transcript
 from spelangy.core.spans import Span
 from spelangy.curate.config import CurateSettings
+from spelangy.curate.languages import text_language
 from spelangy.curate.rover import Consensus, VoteRule, combine_rows
 from spelangy.curate.word_scores import turn_scores
 from spelangy.engine.items import attach, nest
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
-
-UNDETERMINED = "und"
-"""ISO 639's code for a text that tells no language."""
 
 
 class Combine:
@@ -61,8 +58,7 @@ def _scores(item: Item, consensus: Consensus) -> list[Score]:
 
 
 def _language(item: Item, consensus: Consensus) -> LanguageGuess:
-    probabilities = language_probabilities(" ".join(word.text for word in consensus.words))
-    language, probability = next(iter(probabilities.items()), (UNDETERMINED, 0.0))
+    language, probability = text_language(" ".join(word.text for word in consensus.words))
     return LanguageGuess(
         id=f"{item['id']}-text",
         turn_id=item["id"],

@@ -34,7 +34,7 @@ from spelangy.engine.work import OUT_OF_MEMORY, TIME_LIMIT, WORKER_DIED, failed_
 
 PRELOADED = [
     "spelangy.engine.guard", "numpy", "soundfile", "pyarrow.parquet", "pandas", "onnxruntime", "torch", "librosa.core",
-    "scipy.signal", "faster_whisper",
+    "scipy.signal", "faster_whisper", "presidio_analyzer",
 ]  # fmt: skip
 """Imported once, in the server that children are forked from: what most adapters need and takes seconds to import.
 
