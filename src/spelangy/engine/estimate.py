@@ -20,26 +20,28 @@ from spelangy.store.objects import Store, StoredObject
 Basis = Literal["reused", "this store", "table", "unknown"]
 
 MEASURED: Mapping[str, float] = {
-    "ingest": 0.010,
-    "fingerprints": 0.0073,
-    "events": 0.011,
-    "turns": 0.077,
-    "asr-moonshine-tiny-en": 0.067,
-    "asr-whisper-tiny-en": 0.25,
-    "asr-whisper-base": 0.52,
-    "words": 0.0005,
-    "aligned": 0.052,
-    "sound": 0.061,
-    "quality": 0.18,
+    "ingest": 0.003,
+    "fingerprints": 0.001,
+    "events": 0.004,
+    "turns": 0.028,
+    "languages": 0.023,
+    "asr-moonshine-tiny-en": 0.017,
+    "asr-whisper-tiny-en": 0.034,
+    "asr-whisper-base": 0.070,
+    "words": 0.001,
+    "aligned": 0.012,
+    "sound": 0.001,
+    "quality": 0.007,
+    "private": 0.0004,
     "duplicates": 0.0001,
-    "chunks-fine": 0.0013,
+    "chunks-fine": 0.0001,
     "chunks-coarse": 0.0001,
 }
 """Seconds of work on one core per second of recording.
 
-Source: ``spelangy curate --workers 1`` on 97 s of AMI and LibriSpeech test-other, on two x86 cores that other work kept
-busy: upper figures, and short recordings besides, for which a model pads most. After one run of your own, the store's
-figures take their place. Of ``words`` without the compilation that its first item pays.
+Source: ``make bench NAME=curate`` with 20 minutes of LibriSpeech test-other, AN4, AMI and read questions, two x86 cores;
+steps without a model by their wall time. After one run of your own, the store's figures take their place. Of ``words``
+without the compilation that its first item pays once per installation.
 """
 
 FLAC_BYTES_PER_S = 15_400.0
