@@ -39,7 +39,7 @@ MEASURED: Mapping[str, float] = {
 }
 """Seconds of work on one core per second of recording.
 
-Source: ``make bench NAME=curate`` with 20 minutes of LibriSpeech test-other, AN4, AMI and read questions, two x86 cores;
+Source: ``make bench NAME=curate`` on 20 minutes of LibriSpeech test-other, AN4, AMI and read questions, two x86 cores;
 steps without a model by their wall time. After one run of your own, the store's figures take their place. Of ``words``
 without the compilation that its first item pays once per installation.
 """
