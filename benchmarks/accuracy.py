@@ -9,6 +9,7 @@ from pathlib import Path
 
 from accuracy_alignment import alignment_figures
 from accuracy_der import der_figures
+from accuracy_mixes import mix_figures
 from accuracy_wer import wer_figures
 from figure import Figure
 from spelangy.core.errors import UserError
@@ -22,5 +23,6 @@ def figures(quick: bool) -> Iterator[Figure]:  # noqa: ARG001  # an accuracy on 
     if not folder.is_dir():
         raise UserError(f"accuracy: no folder {folder}", hint="set SPELANGY_DATA to a folder of the corpora")
     yield from wer_figures(folder)
-    yield from der_figures(folder)
-    yield from alignment_figures(folder)
+    yield from der_figures(folder / "ami")
+    yield from mix_figures(folder)
+    yield from alignment_figures(folder / "alignment")
