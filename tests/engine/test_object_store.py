@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,10 +13,13 @@ import pytest
 from guarded import deeds_pipeline
 
 from spelangy.core.errors import UserError
+from spelangy.core.records import Recording
+from spelangy.core.schema import to_table
 from spelangy.core.spans import Span
 from spelangy.engine.daft_runner import RunnerSettings
 from spelangy.engine.progress import StepProgress
-from spelangy.store.objects import Store
+from spelangy.store.objects import Lineage, Store
+from spelangy.store.takedown import take_down
 
 pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -122,3 +125,36 @@ def test_what_another_process_wrote_is_seen(bucket: str) -> None:
 def test_a_bucket_that_is_not_there_is_a_bad_request(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot write"):
         deeds_pipeline(["nothing"], tmp_path / "calls").run(Store("s3://nowhere/x"), ONE, QUIET)
+
+
+def test_a_takedown_reaches_a_bucket(bucket: str) -> None:
+    store = Store(bucket)
+    sound = np.arange(-800, 800, dtype=np.int16)
+    gone, kept = ("a" * 32, store.audio.put_pcm(sound)), ("b" * 32, store.audio.put_pcm(sound[::-1].copy()))
+    table = to_table([_recording(*gone), _recording(*kept)], Recording)
+    tables = Lineage(step="ingest", version=1, config={}, seed=0, inputs={})
+    store.commit_tables(tables, {"recordings": table}, {})
+    notes = Lineage(step="notes", version=1, config={}, seed=0, inputs={})
+    (store.artefact_directory(notes) / "notes.txt").write_text(f"{gone[0]} {kept[0]}")
+    store.commit_artefact(notes, {})
+
+    def rewrite(directory: Path, is_gone: Callable[[str], bool]) -> int:
+        file = directory / "notes.txt"
+        words = file.read_text().split()
+        file.write_text(" ".join(word for word in words if not is_gone(word)))
+        return sum(map(is_gone, words))
+
+    report = take_down(store, [f"{gone[0]}.wav"], {"notes": rewrite})
+    assert (report.remaining, report.num_documents, report.num_audio_files) == ([], 1, 1)
+    assert store.table(tables.key, "recordings")["id"].to_pylist() == [kept[0]]
+    assert store.files.read(f"objects/{notes.key}/notes.txt").decode() == kept[0]
+    assert store.audio.read(kept[1]).size == sound.size
+    with pytest.raises(FileNotFoundError):
+        store.audio.read(gone[1])
+
+
+def _recording(name: str, audio: str) -> Recording:
+    return Recording(
+        id=name, uri=f"{name}.wav", status="ok", reason="", num_samples=1600, audio=audio, source="s", licence="l",
+        source_codec="c", source_sample_rate_hz=16_000, source_channels=1,
+    )  # fmt: skip
