@@ -228,8 +228,21 @@ def plan(
     if json:
         print_json({"steps": rows, "estimate": estimate_summary(cost, how)})
     else:
-        print_rows(f"Plan of {recipe}", rows)
+        people = [
+            {**{name: row[name] for name in ("step", "status", "why", "key")}, "core_time": as_time(part.core_hours)}
+            for row, part in zip(rows, cost.steps, strict=True)
+        ]
+        print_rows(f"Plan of {recipe}", people)
         print_estimate(cost, how)
+
+
+def as_time(hours: float | None) -> str:
+    """Hours as a person reads them: seconds, minutes or hours, to two or three digits."""
+    if hours is None:
+        return "unknown"
+    if hours < 1 / 60:
+        return f"{3600 * hours:.2g} s"
+    return f"{60 * hours:.3g} min" if hours < 1 else f"{hours:,.3g} h"
 
 
 def hours(part: StepEstimate) -> float | str:
@@ -267,8 +280,8 @@ def estimate_summary(cost: Estimate, how: str) -> dict[str, Any]:
 
 def print_estimate(cost: Estimate, how: str) -> None:
     """The estimate for people."""
-    print(f"· an estimate: {cost.hours:.3g} h of audio ({how}), {cost.disk_gb:.3g} GB of audio and tables")
-    print(f"· {cost.core_hours:.3g} core-hours, about {cost.wall_hours:.3g} h with {cost.num_workers} workers")
+    print(f"· an estimate: {as_time(cost.hours)} of audio ({how}), {cost.disk_gb:.3g} GB of audio and tables")
+    print(f"· {as_time(cost.core_hours)} on one core, about {as_time(cost.wall_hours)} with {cost.num_workers} workers")
     if cost.unknown:
         print(f"· not counted, because nothing is known of them yet: {', '.join(cost.unknown)}")
 
