@@ -2,17 +2,23 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tone_backends import Curate, conversation
 
 import sound_files as sounds
+from spelangy.backends.protocols import DiarizedSpan
 from spelangy.core.records import Drop, Turn
 from spelangy.core.schema import from_table
-from spelangy.core.spans import SAMPLE_RATE_HZ
+from spelangy.core.spans import SAMPLE_RATE_HZ, Span
+from spelangy.curate.turns import MAX_TURN_SAMPLES, join_pauses
 from spelangy.store.objects import Store
 
+VOICES = np.eye(2, dtype=np.float32)
 LINES = (("alto", "good morning"), ("bass", "morning"), ("alto", "have you slept"), ("alto", "well"))
 
 
@@ -69,3 +75,39 @@ def test_one_more_recording_is_the_only_one_heard(tmp_path: Path, talk: Path, st
         assert before["num_items_from_earlier_runs"] == 0
         assert after["num_items_from_earlier_runs"] == before["num_items"], step
         assert after["num_items"] > before["num_items"], step
+
+
+@st.composite
+def diarized(draw: Any) -> list[DiarizedSpan]:
+    spans, clock = [], 0
+    for _ in range(draw(st.integers(0, 12))):
+        start = clock + draw(st.sampled_from([0, 1, 8_000, 16_000, 16_001, 40_000]))
+        clock = start + draw(st.sampled_from([1_600, 32_000, 440_000]))
+        speaker, is_overlap = draw(st.integers(0, 1)), draw(st.integers(0, 5)) == 0
+        spans.append(
+            DiarizedSpan(
+                span=Span(start, clock), speaker=f"S{speaker}", is_overlap=is_overlap, embedding=VOICES[speaker]
+            )
+        )
+    return spans
+
+
+@given(diarized(), st.sampled_from([0, 16_000]))
+def test_pauses_are_joined_within_one_voice_and_nothing_else_changes(spans: list[DiarizedSpan], max_gap: int) -> None:
+    joined = join_pauses(spans, max_gap)
+    for turn in joined:
+        parts = [one for one in spans if turn.span.start <= one.span.start < turn.span.end]
+        assert {(one.speaker, one.is_overlap) for one in parts} == {(turn.speaker, turn.is_overlap)}
+        assert (parts[0].span.start, parts[-1].span.end) == (turn.span.start, turn.span.end)
+        assert len(parts) == 1 or (not turn.is_overlap and turn.span.num_samples <= MAX_TURN_SAMPLES)
+        assert all(0 < right.span.start - left.span.end <= max_gap for left, right in pairwise(parts))
+        assert np.allclose(turn.embedding, VOICES[int(turn.speaker[1])])
+    assert sum(len([one for one in spans if one.span.overlap(turn.span)]) for turn in joined) == len(spans)
+    if not max_gap:
+        assert [turn.span for turn in joined] == [one.span for one in spans]
+
+
+def test_a_breath_is_joined_and_a_longer_pause_is_not() -> None:
+    said = [Span(0, 16_000), Span(32_000, 48_000), Span(64_001, 80_000)]
+    spans = [DiarizedSpan(span=span, speaker="S0", is_overlap=False, embedding=VOICES[0]) for span in said]
+    assert [turn.span for turn in join_pauses(spans, 16_000)] == [Span(0, 48_000), Span(64_001, 80_000)]

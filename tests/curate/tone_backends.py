@@ -33,9 +33,9 @@ lid.voices = spelangy.testing_fakes:FakeLanguageIdentifier
 
 SETTINGS = {
     "vad": "loudness", "diarizer": "tones", "aligner": "tones", "asr": ["tones"], "min_recording_s": 0.2,
-    "events": None, "lid": None, "quality": None, "private": False,
+    "max_pause_s": 0.0, "events": None, "lid": None, "quality": None, "private": False,
 }  # fmt: skip
-"""Nothing that measures real voices: tones have no language and no quality."""
+"""Nothing that measures real voices (tones have no language and no quality), and a turn a line."""
 
 
 def _info(role: str) -> ModelInfo:

@@ -33,10 +33,11 @@ from spelangy.engine.step import Item, Worker
 from spelangy.engine.work import OUT_OF_MEMORY, TIME_LIMIT, WORKER_DIED, failed_item
 
 PRELOADED = [
-    "spelangy.engine.guard", "numpy", "soundfile", "pyarrow.parquet", "pandas", "onnxruntime", "torch", "librosa.core",
-    "scipy.signal", "faster_whisper", "presidio_analyzer",
+    "spelangy.engine.guard", "numpy", "soundfile", "pyarrow.parquet", "pandas", "onnxruntime", "torch", "scipy.signal",
+    "faster_whisper",
 ]  # fmt: skip
-"""Imported once, in the server that children are forked from: what most adapters need and takes seconds to import.
+"""Imported once, in the server that children are forked from: what several steps need and takes seconds to import. The
+first child waits for all of it, so what one step alone needs is better imported there.
 
 pandas is pyarrow's: it imports it the first time that it is given Python objects.
 """
