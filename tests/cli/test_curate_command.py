@@ -1,6 +1,7 @@
 """``spelangy curate`` from the shell, with real models on real speech between bad files."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def test_what_was_said_is_in_the_chunks(corpus: Corpus) -> None:
     chunks = from_table(store.table(corpus.key("chunks-coarse"), "chunks"), Chunk)
     text = " ".join(chunk.text.lower() for chunk in chunks if chunk.recording_id == by_uri[sounds.READING])
     assert "ever tried" in text
-    assert "no matter. try again. fail again." in text
+    assert "no matter try again fail again" in re.sub(r"[.,!?]", "", text)
     assert {chunk.recording_id for chunk in chunks} == {by_uri[sounds.READING], by_uri[sounds.SHORT_SPEECH]}
 
 

@@ -5,7 +5,7 @@
 
 import inspect
 import types
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spelangy.core import records
-from spelangy.core.schema import arrow_schema, from_rows, from_table, to_table
+from spelangy.core.schema import arrow_schema, from_rows, from_table, to_row, to_table
 
 GOLDEN = Path(__file__).with_name("golden_schemas.txt")
 
@@ -75,6 +75,7 @@ def test_records_come_back_equal(record_type: type, data: st.DataObject) -> None
     assert table.schema.equals(arrow_schema(record_type))
     table.validate(full=True)
     assert from_table(table, record_type) == written
+    assert [to_row(record) for record in written] == [asdict(record) for record in written]
 
 
 def test_schemas_are_those_of_the_tables_already_stored() -> None:

@@ -2,7 +2,7 @@
 
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import (
     Annotated,
@@ -60,9 +60,25 @@ def _arrow_type(hint: Any) -> pa.DataType:
     raise TypeError(f"no Arrow type for {hint!r}: extend core/schema.py")
 
 
+@cache
+def _field_names(record_type: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record_type))
+
+
+def to_row(record: Any) -> dict[str, Any]:
+    """A record as a plain row; what `dataclasses.asdict` gives, without its copies, in a fraction of the time."""
+    return {name: _plain(getattr(record, name)) for name in _field_names(type(record))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(to_row, value)) if value and is_dataclass(value[0]) else value
+    return to_row(value) if is_dataclass(value) else value
+
+
 def to_table(records: Iterable[Any], record_type: type) -> pa.Table:
     """Records to an Arrow table in the order given."""
-    return pa.Table.from_pylist([asdict(record) for record in records], schema=arrow_schema(record_type))
+    return pa.Table.from_pylist([to_row(record) for record in records], schema=arrow_schema(record_type))
 
 
 def from_table(table: pa.Table, record_type: type[Record]) -> list[Record]:

@@ -22,6 +22,9 @@ from spelangy.engine.step import Inputs, Item, Produced, TableStep
 
 _DISSENT_PER_CHUNK = 50
 
+_COLUMNS = {"scores": ["turn_id", "name", "value"]}
+"""What an item keeps of a table of which it needs little: scores are the most rows, and their ids the longest part."""
+
 _Left = tuple[str, Dropped, float]
 """(id, why, seconds) of what is left out."""
 
@@ -176,7 +179,7 @@ def _items(inputs: Inputs, tables: ViewTables, settings: ViewSettings) -> pa.Tab
     if tables.duplicates:
         items = _with_duplicates(items, inputs.table(tables.duplicates))
     for name, table in _nested(inputs, tables, settings):
-        items = attach(items, nest(table, by="recording_id", name=name), name)
+        items = attach(items, nest(table, by="recording_id", name=name, columns=_COLUMNS.get(name)), name)
     return items.filter(items["turns"].is_valid())
 
 

@@ -12,7 +12,7 @@ import io
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from spelangy.core.hashing import digest
 from spelangy.core.records import Drop
-from spelangy.core.schema import arrow_schema
+from spelangy.core.schema import arrow_schema, to_row
 from spelangy.store.files import Files
 from spelangy.store.tables import concat, read_table
 
@@ -138,13 +138,13 @@ def _schema(outputs: Mapping[str, type]) -> pa.Schema:
 
 
 def _row(item: FinishedItem) -> dict[str, Any]:
-    records = {name: [asdict(record) for record in records] for name, records in item.records.items()}
+    records = {name: [to_row(record) for record in records] for name, records in item.records.items()}
     return {
         "item_id": item.item_id,
         "item_digest": item.item_digest,
         "seconds": item.seconds,
         "failed": item.failed,
-        DROPS: [asdict(drop) for drop in item.drops],
+        DROPS: [to_row(drop) for drop in item.drops],
         **records,
     }
 
