@@ -1,22 +1,18 @@
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import jiwer
 import numpy as np
 import pytest
-import soundfile
-import soxr
 from hypothesis import given
 from hypothesis import strategies as st
+from real_speech import wheel_audio
 
 from spelangy.backends import asr_whisper
 from spelangy.backends.asr_clips import assign, fit, is_silence, loud_span, pack, render, spread
 from spelangy.backends.asr_moonshine import MoonshineRecognizer
 from spelangy.backends.asr_whisper import FasterWhisper, WhisperBase, WhisperTinyEnglish
-from spelangy.backends.diarizer_ge2e import Ge2eDiarizer
 from spelangy.backends.protocols import RecognizedClip
 from spelangy.backends.vad_silero import SileroVad
 from spelangy.core.errors import UserError
@@ -25,12 +21,6 @@ from spelangy.core.spans import Span, samples
 from spelangy.testing import check_diarizer, check_recognizer, check_vad, voiced_sound
 
 BECKETT = "ever tried ever failed no matter try again fail again fail better"
-
-
-def wheel_audio(name):
-    directory = Path(find_spec("moonshine_voice").submodule_search_locations[0]) / "assets"
-    audio, rate_hz = soundfile.read(directory / name, dtype="float32")
-    return soxr.resample(audio, rate_hz, 16_000).astype(np.float32)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,11 +36,6 @@ def beckett():
 
 
 @pytest.fixture(scope="module")
-def endgame():
-    return wheel_audio("endgame_nagg_nell.wav")
-
-
-@pytest.fixture(scope="module")
 def vad():
     return SileroVad()
 
@@ -63,11 +48,6 @@ def tiny():
 @pytest.fixture(scope="module")
 def moonshine():
     return MoonshineRecognizer()
-
-
-@pytest.fixture(scope="module")
-def diarizer():
-    return Ge2eDiarizer()
 
 
 def plain(results):

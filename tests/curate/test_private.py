@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spelangy.backends.private_words import PRIVATE_KINDS, PrivateWordFinder
+from spelangy.backends.private_words import PrivateWordFinder
 from spelangy.backends.spoken_forms import written_form
-from spelangy.core.records import Transcript, Word, turn_id
+from spelangy.core.records import PRIVATE_KINDS, Transcript, Word, turn_id
 from spelangy.core.schema import to_table
 from spelangy.core.spans import samples
 from spelangy.curate import private

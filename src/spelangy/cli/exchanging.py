@@ -47,16 +47,7 @@ def export_data(
     checked_form(form)
     opened = Store(store)
     tables = viewed_tables(opened, _name(recipe, opened), view)
-    files = export_stored(
-        form,
-        out,
-        opened,
-        recordings=tables.recordings,
-        turns=tables.turns,
-        transcripts=tables.transcripts,
-        chunks=tables.chunks,
-        shard_mb=shard_mb,
-    )
+    files = export_stored(form, out, opened, tables, shard_mb=shard_mb)
     for file in files:
         print(file)
 

@@ -12,8 +12,9 @@
 All starts and ends are samples at 16 kHz (see `core.spans`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pyarrow as pa
 
@@ -24,6 +25,8 @@ UInt16 = Annotated[int, pa.uint16()]
 UInt32 = Annotated[int, pa.uint32()]
 
 EVENT_KINDS = ("speech", "singing", "music", "noise")
+PrivateKind = Literal["person", "phone", "email", "card", "account", "iban", "ssn", "passport", "ip", "url"]
+PRIVATE_KINDS: tuple[PrivateKind, ...] = get_args(PrivateKind)
 CHUNK_ROLES = ("speech", "question", "reasoning", "answer", "text")
 
 
@@ -220,7 +223,7 @@ class PrivateSpan:
     """Words that tell who somebody is or how to reach them. The words themselves are not repeated here.
 
     Attributes:
-        kind: ``person``, ``phone``, ``email``, ``card`` …
+        kind: One of `PRIVATE_KINDS`.
         first_word: Index into the turn's consensus words.
         confidence: In [0, 1].
     """
@@ -352,6 +355,15 @@ class Drop:
     threshold: float | None
     detail: str
     duration_s: float
+
+
+def scores_of(measured: Mapping[str, float], recording_id: str, turn_id: str = "") -> list[Score]:
+    """Measurements by name as scores of a turn, or of the whole recording."""
+    of = turn_id or recording_id
+    return [
+        Score(id=f"{of}-{name}", turn_id=turn_id, recording_id=recording_id, name=name, value=value)
+        for name, value in measured.items()
+    ]
 
 
 def turn_id(recording_id: str, index: int) -> str:

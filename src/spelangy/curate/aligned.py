@@ -19,16 +19,16 @@ import pyarrow.compute as pc
 
 from spelangy.backends.load import create, identity
 from spelangy.core.random import stream
-from spelangy.core.records import Score, Transcript, Word
+from spelangy.core.records import Score, Transcript, Word, scores_of
 from spelangy.core.schema import from_rows
 from spelangy.core.settings import BackendChoice
-from spelangy.core.spans import SAMPLE_RATE_HZ, Span, samples
+from spelangy.core.spans import SAMPLE_RATE_HZ, Span
 from spelangy.curate.config import CurateSettings
-from spelangy.engine.items import attach, nest
+from spelangy.curate.transcribe import turn_blocks
+from spelangy.engine.items import attach
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
 from spelangy.store.audio import AudioStore
 
-_TURN_COLUMNS = ["id", "recording_id", "audio", "start", "end"]
 _SAID_COLUMNS = ["systems", "words", "dissent"]
 _MS = 1_000 / SAMPLE_RATE_HZ
 
@@ -140,21 +140,15 @@ def turn_scores(turn: Item, words: Sequence[Word], forced: Sequence[Span | None]
     if third := len(errors) // 3:
         first, last = (fmean(sum(edges) / 2 for edges in part) for part in (errors[:third], errors[-third:]))
         measured["drift_ms"] = abs(last - first) * _MS
-    return [
-        Score(id=f"{turn['id']}-{name}", turn_id=turn["id"], recording_id=turn["recording_id"], name=name, value=value)
-        for name, value in measured.items()
-    ]
+    return scores_of(measured, turn["recording_id"], turn["id"])
 
 
 def spoken_blocks(turns: pa.Table, transcripts: pa.Table, block_s: float) -> pa.Table:
     """Turns with their words, nested by recording and stretch of `block_s`; turns without words are left out."""
-    said = turns.select(_TURN_COLUMNS)
+    said = turns.drop_columns(["embedding"])
     for column in _SAID_COLUMNS:
         said = attach(said, transcripts, column)
-    said = said.filter(pc.is_valid(said["words"]))
-    number = pc.utf8_lpad(pc.divide(said["start"], samples(block_s)).cast(pa.string()), 6, "0")
-    said = said.append_column("block", pc.binary_join_element_wise(said["recording_id"], number, "-b"))
-    return nest(said, by="block", name="turns", columns=[*_TURN_COLUMNS, *_SAID_COLUMNS])
+    return turn_blocks(said.filter(pc.is_valid(said["words"])), block_s, _SAID_COLUMNS)
 
 
 def aligned_step(
@@ -170,7 +164,6 @@ def aligned_step(
     """
     aligner = settings.aligner
     assert aligner is not None, "a recipe without an aligner has no such step"
-    assert settings.aligner is not None, "a recipe without an aligner has no such step"
     rule = AlignmentRule(prefer_forced=settings.alignment == "forced", check_share=settings.align_check_share)
     config: dict[str, Any] = {
         "aligner": identity("aligner", aligner),

@@ -5,13 +5,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spelangy.core.records import PrivateKind
 from spelangy.core.settings import BackendChoice, Settings
 
 MIN_CHUNK_S = 0.3
 _VIEW_NAME = re.compile("[a-z0-9][a-z0-9-]*")
-
-
-PrivateKind = Literal["person", "phone", "email", "card", "account", "iban", "ssn", "passport", "ip", "url"]
 
 
 class AudioSource(Settings):

@@ -150,7 +150,7 @@ def languages_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
     plan = WindowPlan(num_windows=settings.lid_windows_per_turn, window_samples=samples(settings.lid_window_s))
 
     def items(inputs: Inputs) -> pa.Table:
-        return turn_blocks(inputs.table("turns"), settings.asr_block_s)
+        return turn_blocks(inputs.table("turns"), settings.asr_block_s, ("speaker",))
 
     return TableStep(
         name="languages",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from spelangy.core.errors import Dropped
+from spelangy.core.masks import mask
 from spelangy.core.records import LanguageGuess, PrivateSpan, Word
 from spelangy.curate.chunks import Piece
 from spelangy.curate.config import Thresholds, ViewSettings
@@ -134,4 +135,4 @@ def masked(piece: Piece, private: Sequence[PrivateSpan]) -> Piece:
 
 def _placeholder(span: PrivateSpan, word: Word, start: int | None = None) -> Word:
     start = word.start if start is None else start
-    return Word(text=f"[{span.kind}]", start=start, end=word.end, vote_ratio=1.0, confidence=span.confidence)
+    return Word(text=mask(span.kind), start=start, end=word.end, vote_ratio=1.0, confidence=span.confidence)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import pyarrow as pa
 
 from spelangy.backends.private_words import PrivateWordFinder, PrivateWords
-from spelangy.core.records import PrivateSpan, Score, Transcript, Word
+from spelangy.core.records import PrivateSpan, Score, Transcript, Word, scores_of
 from spelangy.core.schema import from_rows
 from spelangy.core.spans import samples
 from spelangy.curate.config import CurateSettings
@@ -50,7 +50,11 @@ class FindPrivate:
                 for part in _by_turn(passage[run.first_word : run.first_word + run.num_words]):
                     spans = found[part[0].turn_id]
                     spans.append(_private_span(item["id"], len(spans), run, part))
-        scores = [_private_words(item["id"], turn_id, spans) for turn_id, spans in found.items()]
+        scores = [
+            score
+            for turn_id, spans in found.items()
+            for score in scores_of({"private_words": float(sum(span.num_words for span in spans))}, item["id"], turn_id)
+        ]
         return Produced(records={"private": [span for spans in found.values() for span in spans], "scores": scores})
 
 
@@ -85,16 +89,6 @@ def _private_span(recording_id: str, number: int, run: PrivateWords, part: Seque
         start=part[0].word.start,
         end=max(placed.word.end for placed in part),
         confidence=run.confidence,
-    )
-
-
-def _private_words(recording_id: str, turn_id: str, spans: Sequence[PrivateSpan]) -> Score:
-    return Score(
-        id=f"{turn_id}-private_words",
-        turn_id=turn_id,
-        recording_id=recording_id,
-        name="private_words",
-        value=float(sum(span.num_words for span in spans)),
     )
 
 

@@ -12,19 +12,17 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from spelangy.backends.load import create, identity
 from spelangy.backends.protocols import Audio
 from spelangy.core.hashing import digest
-from spelangy.core.records import Score, Turn
+from spelangy.core.records import Score, Turn, scores_of
 from spelangy.core.schema import from_rows
 from spelangy.core.settings import BackendChoice
 from spelangy.core.spans import Span, samples, seconds
 from spelangy.curate.config import CurateSettings
-from spelangy.curate.turns import readable_recordings
-from spelangy.engine.items import attach, nest
-from spelangy.engine.step import Inputs, Item, Produced, TableStep
+from spelangy.curate.turns import recordings_with_turns
+from spelangy.engine.step import Item, Produced, TableStep
 from spelangy.store.audio import AudioStore
 
 WINDOW_SAMPLES = samples(9.01)
@@ -51,8 +49,8 @@ class Rate:
             (ratings,) = self.predictor.rate([self._window(turn)])
             for name, value in ratings.items():
                 values[name].append(value)
-                scores.append(_score(turn.recording_id, turn.id, name, value))
-        scores.extend(_score(item["id"], "", name, float(np.mean(found))) for name, found in values.items())
+            scores += scores_of(ratings, turn.recording_id, turn.id)
+        scores += scores_of({name: float(np.mean(found)) for name, found in values.items()}, item["id"])
         return Produced(records={"scores": scores})
 
     def _window(self, turn: Turn) -> Audio:
@@ -74,21 +72,10 @@ def sample_turns(turns: Sequence[Turn], size: int) -> list[Turn]:
     return sorted(order[:size], key=lambda turn: turn.id)
 
 
-def _score(recording_id: str, turn_id: str, name: str, value: float) -> Score:
-    return Score(
-        id=f"{turn_id or recording_id}-{name}", turn_id=turn_id, recording_id=recording_id, name=name, value=value
-    )
-
-
 def quality_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
     """Predicted quality of a sample of all recordings' turns; ``curate.quality`` names the model."""
     choice, windows = settings.quality, settings.quality_windows_per_recording_hour
     assert choice is not None, "the recipe asks for no quality"
-
-    def items(inputs: Inputs) -> pa.Table:
-        columns = ["id", "recording_id", "audio", "start", "end", "speaker", "is_overlap"]
-        turns = nest(inputs.table("turns"), by="recording_id", name="turns", columns=columns)
-        return attach(readable_recordings(inputs), turns, "turns")
 
     return TableStep(
         name="quality",
@@ -96,7 +83,7 @@ def quality_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
         config={"quality": identity("quality", choice), "windows_per_recording_hour": windows},
         inputs=("ingest/recordings", "turns"),
         outputs={"scores": Score},
-        items=items,
+        items=recordings_with_turns,
         worker=lambda _: partial(Rate, audio, choice, windows),
         loads_model=True,
         shard_items=8,

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from spelangy.core.records import Event, Score, Turn
+from spelangy.core.records import Event, Score, Turn, scores_of
 from spelangy.core.schema import from_rows
 from spelangy.core.spans import Span, samples
 from spelangy.curate.config import CurateSettings
 from spelangy.curate.sound_frames import BAND_HZ, BLOCK_SAMPLES, CELL_SAMPLES, SoundFrames, frame_sound
-from spelangy.curate.turns import readable_recordings
+from spelangy.curate.turns import recordings_with_turns
 from spelangy.engine.items import attach, nest
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
 from spelangy.store.audio import AudioStore
@@ -70,7 +70,7 @@ class MeasureSound:
         events = from_rows(item["events"] or [], Event) if "events" in item else None
         frames = frame_sound(read_blocks(self.audio, item["audio"], item["num_samples"]))
         of_recording = recording_sound(frames, turns)
-        scores = [_score(item["id"], "", name, value) for name, value in of_recording.items()]
+        scores = scores_of(of_recording, item["id"])
         is_gap_C = gap_cells(frames, turns, events or ())
         music = Spans([event.span for event in events or () if event.kind in _MUSIC_KINDS])
         by_speaker = _others_spans(turns)
@@ -79,7 +79,7 @@ class MeasureSound:
             measured["overlap_ratio"] = overlap_ratio(turn, by_speaker[turn.speaker])
             if events is not None:
                 measured["music_ratio"] = music.covered_ratio(turn.span)
-            scores.extend(_score(item["id"], turn.id, name, value) for name, value in measured.items())
+            scores += scores_of(measured, item["id"], turn.id)
         return Produced(records={"scores": scores})
 
 
@@ -87,12 +87,6 @@ def read_blocks(audio: AudioStore, key: str, num_samples: int) -> Iterator[NDArr
     """A recording's samples, a minute at a time."""
     for start in range(0, num_samples, BLOCK_SAMPLES):
         yield audio.read(key, Span(start, min(start + BLOCK_SAMPLES, num_samples)))
-
-
-def _score(recording_id: str, turn_id: str, name: str, value: float) -> Score:
-    return Score(
-        id=f"{turn_id or recording_id}-{name}", turn_id=turn_id, recording_id=recording_id, name=name, value=value
-    )
 
 
 def recording_sound(frames: SoundFrames, turns: Sequence[Turn]) -> dict[str, float]:
@@ -241,9 +235,7 @@ def sound_step(settings: CurateSettings, audio: AudioStore) -> TableStep:
     has_events = settings.events is not None
 
     def items(inputs: Inputs) -> pa.Table:
-        kept = readable_recordings(inputs)
-        columns = ["id", "recording_id", "audio", "start", "end", "speaker", "is_overlap"]
-        kept = attach(kept, nest(inputs.table("turns"), by="recording_id", name="turns", columns=columns), "turns")
+        kept = recordings_with_turns(inputs)
         if has_events:
             kept = attach(kept, nest(inputs.table("events"), by="recording_id", name="events"), "events")
         return kept

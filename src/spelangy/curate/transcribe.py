@@ -1,5 +1,6 @@
 """Steps ``asr-<system>``: turns → one system's hypotheses. One step a system, so adding a fourth re-runs none."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -57,11 +58,15 @@ def _in_recording(word: HypothesisWord, bounds: Span) -> HypothesisWord:
     )
 
 
-def turn_blocks(turns: pa.Table, block_s: float) -> pa.Table:
-    """Turns nested by recording and stretch of `block_s`: the unit of work and of resuming for a recogniser."""
+def turn_blocks(turns: pa.Table, block_s: float, beside: Sequence[str] = ()) -> pa.Table:
+    """Turns nested by recording and stretch of `block_s`: the unit of work and of resuming for what hears turns.
+
+    Args:
+        beside: Columns of `turns` that the work needs beside id, place and span; each is part of what is done.
+    """
     block = pc.divide(turns["start"], samples(block_s))
     name = pc.binary_join_element_wise(turns["recording_id"], pc.utf8_lpad(block.cast(pa.string()), 6, "0"), "-b")
-    columns = ["id", "recording_id", "audio", "start", "end", "speaker"]
+    columns = ["id", "recording_id", "audio", "start", "end", *beside]
     return nest(turns.append_column("block", name), by="block", name="turns", columns=columns)
 
 

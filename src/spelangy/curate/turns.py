@@ -14,6 +14,7 @@ from spelangy.core.records import Turn, turn_id
 from spelangy.core.settings import BackendChoice
 from spelangy.core.spans import Span, samples, seconds
 from spelangy.curate.config import CurateSettings
+from spelangy.engine.items import attach, nest
 from spelangy.engine.step import Inputs, Item, Produced, TableStep
 from spelangy.store.audio import AudioStore
 
@@ -88,6 +89,12 @@ def readable_recordings(inputs: Inputs) -> pa.Table:
     """Recordings that were not quarantined: id, audio key, samples. Where they lie decides nothing."""
     recordings = inputs.table("ingest/recordings")
     return recordings.filter(pc.equal(recordings["status"], "ok")).select(["id", "audio", "num_samples"])
+
+
+def recordings_with_turns(inputs: Inputs) -> pa.Table:
+    """`readable_recordings` with their turns nested, embeddings left away; null where nobody speaks."""
+    turns = inputs.table("turns").drop_columns(["embedding"])
+    return attach(readable_recordings(inputs), nest(turns, by="recording_id", name="turns"), "turns")
 
 
 def turns_step(settings: CurateSettings, audio: AudioStore) -> TableStep:

@@ -5,7 +5,7 @@ from functools import partial
 import pyarrow as pa
 
 from spelangy.core.errors import Dropped
-from spelangy.core.records import LanguageGuess, Score, Transcript
+from spelangy.core.records import LanguageGuess, Score, Transcript, scores_of
 from spelangy.core.spans import Span
 from spelangy.curate.config import CurateSettings
 from spelangy.curate.languages import text_language
@@ -50,11 +50,7 @@ def _transcript(item: Item, systems: tuple[str, ...], consensus: Consensus) -> T
 
 
 def _scores(item: Item, consensus: Consensus) -> list[Score]:
-    measured = turn_scores(consensus, Span(item["start"], item["end"]))
-    return [
-        Score(id=f"{item['id']}-{name}", turn_id=item["id"], recording_id=item["recording_id"], name=name, value=value)
-        for name, value in measured.items()
-    ]
+    return scores_of(turn_scores(consensus, Span(item["start"], item["end"])), item["recording_id"], item["id"])
 
 
 def _language(item: Item, consensus: Consensus) -> LanguageGuess:

@@ -16,7 +16,7 @@ from spelangy.core.hashing import digest
 from spelangy.engine.daft_runner import RunnerSettings, run_items, start_runner
 from spelangy.engine.guard import advice_for, warm_up
 from spelangy.engine.progress import StepProgress
-from spelangy.engine.shards import ShardFolder, item_digest
+from spelangy.engine.shards import ITEM_DIGEST, ShardFolder, item_digests
 from spelangy.engine.step import ArtefactStep, Inputs, Step, TableStep, table_address
 from spelangy.store.files import full_disks
 from spelangy.store.objects import Lineage, Store, StoredObject
@@ -205,9 +205,10 @@ def run_table_step(
     """
     shards = ShardFolder(inputs.store.files.root, _family(lineage, step), step.outputs)
     items = step.items(inputs)
-    digests = pa.array([item_digest(item) for item in items.to_pylist()], pa.string())
+    digests = item_digests(items)
     assert pc.count_distinct(items["id"]).as_py() == items.num_rows, f"{step.name}: item ids repeat"
-    pending = items.filter(pc.invert(pc.is_in(digests, shards.finished()["item_digest"].combine_chunks())))
+    is_pending = pc.invert(pc.is_in(digests, shards.finished()[ITEM_DIGEST].combine_chunks()))
+    pending = items.append_column(ITEM_DIGEST, digests).filter(is_pending)
     done = items.num_rows - pending.num_rows
     report(done, items.num_rows)
     if pending.num_rows:
@@ -240,7 +241,7 @@ def _family(lineage: Lineage, step: TableStep) -> str:
 
 
 def _work_seconds(finished: pa.Table, digests: pa.Array) -> float:
-    wanted = finished.filter(pc.is_in(finished["item_digest"], digests))
+    wanted = finished.filter(pc.is_in(finished[ITEM_DIGEST], digests))
     return round(pc.sum(wanted["seconds"]).as_py() or 0.0, 3)
 
 

@@ -26,6 +26,7 @@ from spelangy.store.files import Files
 from spelangy.store.tables import concat, read_table
 
 DROPS = "drops"
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +45,14 @@ class FinishedItem:
     records: Mapping[str, Sequence[Any]]
 
 
-def item_digest(item: Mapping[str, Any]) -> str:
-    """Digest of all values of an item's row."""
-    return digest(dict(item))
+ITEM_DIGEST = "item_digest"
+"""The column beside an item's own that travels with it to the worker's process, so that it is computed once."""
+
+
+def item_digests(items: pa.Table) -> pa.Array:
+    """Digest of all values of each item's row; rows are made Python objects a few at a time."""
+    batches = items.to_batches(max_chunksize=_ROWS_AT_ONCE)
+    return pa.array([digest(row) for batch in batches for row in batch.to_pylist()], pa.string())
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class ShardFolder:
 
     def finished(self) -> pa.Table:
         """item_digest and seconds of all that is finished and did not fail."""
-        tables = [self._read(name, ["item_digest", "seconds", "failed"]) for name in self._names()]
-        columns = [("item_digest", pa.string()), ("seconds", pa.float64()), ("failed", pa.bool_())]
+        tables = [self._read(name, [ITEM_DIGEST, "seconds", "failed"]) for name in self._names()]
+        columns = [(ITEM_DIGEST, pa.string()), ("seconds", pa.float64()), ("failed", pa.bool_())]
         found = pa.concat_tables([pa.schema(columns).empty_table(), *tables])
         return found.filter(pc.invert(found["failed"])).drop_columns(["failed"])
 
@@ -88,9 +94,9 @@ class ShardFolder:
         # What failed once may have succeeded later: failures count only where there is nothing better.
         for is_failed, shard_name in ((is_failed, name) for is_failed in (False, True) for name in self._names()):
             shard = self._read(shard_name)
-            wanted = pc.and_(pc.is_in(shard["item_digest"], missing), pc.equal(shard["failed"], is_failed))
+            wanted = pc.and_(pc.is_in(shard[ITEM_DIGEST], missing), pc.equal(shard["failed"], is_failed))
             shard = shard.filter(wanted)
-            missing = missing.filter(pc.invert(pc.is_in(missing, shard["item_digest"].combine_chunks())))
+            missing = missing.filter(pc.invert(pc.is_in(missing, shard[ITEM_DIGEST].combine_chunks())))
             for name in record_types:
                 found[name].append(_explode(shard[name], record_types[name]))
         assert not len(missing), f"{len(missing)} items are in no shard of {self.family}"
@@ -130,7 +136,7 @@ def _schema(outputs: Mapping[str, type]) -> pa.Schema:
     ]
     plain = [
         pa.field("item_id", pa.string()),
-        pa.field("item_digest", pa.string()),
+        pa.field(ITEM_DIGEST, pa.string()),
         pa.field("seconds", pa.float64()),
         pa.field("failed", pa.bool_()),
     ]
@@ -141,7 +147,7 @@ def _row(item: FinishedItem) -> dict[str, Any]:
     records = {name: [to_row(record) for record in records] for name, records in item.records.items()}
     return {
         "item_id": item.item_id,
-        "item_digest": item.item_digest,
+        ITEM_DIGEST: item.item_digest,
         "seconds": item.seconds,
         "failed": item.failed,
         DROPS: [to_row(drop) for drop in item.drops],

@@ -7,7 +7,7 @@ from spelangy.core.errors import Dropped, Quarantined, UserError
 from spelangy.core.hashing import record_id
 from spelangy.core.records import Drop
 from spelangy.core.spans import SAMPLE_RATE_HZ
-from spelangy.engine.shards import FinishedItem, item_digest
+from spelangy.engine.shards import ITEM_DIGEST, FinishedItem
 from spelangy.engine.step import Item, Produced, Worker
 from spelangy.store.files import full_disks
 
@@ -19,7 +19,7 @@ _SIGNS_OF_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate memory", 
 
 
 def finish(step_name: str, worker: Worker, item: Item) -> FinishedItem:
-    """Does one item.
+    """Does one item, a row of a step's items with `ITEM_DIGEST` beside it.
 
     Raises:
         UserError: When the worker says that the request cannot be met, or a disk is full: that is not the item's fault.
@@ -28,7 +28,7 @@ def finish(step_name: str, worker: Worker, item: Item) -> FinishedItem:
     started = time.perf_counter()
     try:
         with full_disks(f"what {step_name} writes"):
-            produced = worker(item)
+            produced = worker({name: value for name, value in item.items() if name != ITEM_DIGEST})
         drops = [_drop(step_name, item["id"], order, part) for order, part in enumerate(produced.drops)]
     except Dropped as dropped:
         produced = Produced(records={})
@@ -41,7 +41,7 @@ def finish(step_name: str, worker: Worker, item: Item) -> FinishedItem:
         return failed_item(step_name, item, told, time.perf_counter() - started)
     return FinishedItem(
         item_id=item["id"],
-        item_digest=item_digest(item),
+        item_digest=item[ITEM_DIGEST],
         seconds=time.perf_counter() - started,
         failed=False,
         drops=drops,
@@ -68,7 +68,7 @@ def failed_item(step_name: str, item: Item, why: Dropped, seconds: float) -> Fin
         duration_s=_duration_s(item),
     )
     return FinishedItem(
-        item_id=item["id"], item_digest=item_digest(item), seconds=seconds, failed=True, drops=[drop], records={}
+        item_id=item["id"], item_digest=item[ITEM_DIGEST], seconds=seconds, failed=True, drops=[drop], records={}
     )
 
 

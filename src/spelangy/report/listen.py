@@ -1,9 +1,9 @@
 """Chooses the chunks that a report lets people hear, with all that was heard in them."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from spelangy.core.hashing import digest
+from spelangy.core.masks import is_masked
 from spelangy.core.records import Chunk, Hypothesis, HypothesisWord, Recording, Transcript, Word
 from spelangy.core.spans import seconds
 from spelangy.report.data import ListenChunk, ListenWord
@@ -11,7 +11,6 @@ from spelangy.report.tables import RunTables
 from spelangy.store.audio import flac_bytes
 from spelangy.store.objects import Store
 
-_MASK = re.compile(r"\[[a-z]+\]")
 LISTEN = (("chunks-fine", "crawl", 4), ("chunks-coarse", "crawl", 2), ("speech", "krist", 3), ("speech", "quest", 3))
 """Which chunks can be heard: (step, source or any curated source, how many)."""
 
@@ -56,7 +55,7 @@ def _listen_chunk(
     hypotheses: Sequence[Hypothesis],
 ) -> ListenChunk:
     own = [word for recording, word in words if recording == chunk.recording_id and _inside(chunk, word)]
-    if _MASK.search(chunk.text):
+    if is_masked(chunk.text):
         own, hypotheses = [], ()  # what was heard is what the mask hides
     return ListenChunk(
         audio=flac_bytes(store.audio.read(chunk.audio, chunk.span)),

@@ -48,8 +48,8 @@ class Speech:
             **options,
         )
 
-    def commit(self, store: Store, name: str) -> None:
-        """The records as a run of a recipe would leave them."""
+    def commit(self, store: Store, name: str, **view: str) -> None:
+        """The records as a run of a recipe would leave them, with these settings of its view."""
         tables = {
             "ingest": ("recordings", self.recordings, Recording, {}),
             "turns": ("turns", self.turns, Turn, {}),
@@ -61,7 +61,7 @@ class Speech:
             stored = store.commit_tables(lineage, {table: to_table(records, kind)}, {})
             store.set_ref(name, step, stored.key)
             inputs[f"{step}/{table}"] = stored.digest_of(table)
-        lineage = Lineage(step="chunks-fine", version=1, config={}, seed=0, inputs=inputs)
+        lineage = Lineage(step="chunks-fine", version=1, config=view, seed=0, inputs=inputs)
         stored = store.commit_tables(lineage, {"chunks": to_table(self.chunks, Chunk)}, {})
         store.set_ref(name, "chunks-fine", stored.key)
 

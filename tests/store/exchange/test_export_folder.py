@@ -1,6 +1,7 @@
 """Bytes that are the same every time, files that are whole or absent, memory that does not grow with the data."""
 
 import errno
+import gzip
 import hashlib
 import os
 import tarfile
@@ -8,11 +9,12 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from exchange_records import Speech, plain_speech, speech_of
+from exchange_records import Speech, plain_speech, recording, speech_of
 
 from spelangy.core.errors import UserError
-from spelangy.core.records import Chunk
+from spelangy.core.records import Chunk, Word
 from spelangy.core.schema import to_table
 from spelangy.store.audio import AudioStore
 from spelangy.store.exchange import EXPORTS, ImportRequest, export_stored, import_data
@@ -34,17 +36,7 @@ def digest(path: Path) -> str:
 
 
 def export_view(store: Store, form: str, directory: Path, name: str = "talks", **options: float) -> list[Path]:
-    tables = viewed_tables(store, name, "fine")
-    return export_stored(
-        form,
-        directory,
-        store,
-        recordings=tables.recordings,
-        turns=tables.turns,
-        transcripts=tables.transcripts,
-        chunks=tables.chunks,
-        **options,
-    )
+    return export_stored(form, directory, store, viewed_tables(store, name, "fine"), **options)
 
 
 @pytest.mark.parametrize("form", sorted(EXPORTS))
@@ -259,3 +251,43 @@ def test_what_was_taken_down_is_not_imported_again(store: Store, tmp_path: Path)
     # The whole recording has another id and another sound than its clips, but says where it comes from.
     whole = ImportRequest(form="lhotse", paths=[cuts], name="all", audio_roots=[tmp_path / "a"])
     assert import_data(whole, store).dropped == {"taken down": 2}
+
+
+def masked_speech(audio: AudioStore) -> Speech:
+    """A chunk whose name a view has masked, over the words as they were heard."""
+    spoken = [
+        Word(text=text, start=800 * index, end=800 * index + 700, vote_ratio=1.0, confidence=0.9)
+        for index, text in enumerate(("call", "Annabella", "now."))
+    ]
+    part = {
+        "start": 0, "end": 4_000, "speaker": "S0", "words": spoken, "dissent": (), "role": "speech", "share": 1.0,
+        "confidence": 0.9, "text": "call [person] now.",
+    }  # fmt: skip
+    return speech_of([recording(audio, 5, 5_000)], [[part]])
+
+
+def readable(path: Path) -> str:
+    """What somebody who opens the file can read in it."""
+    if path.suffix == ".parquet":
+        return str(pq.read_table(path).to_pylist())
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("latin-1")
+
+
+@pytest.mark.parametrize("form", sorted(set(EXPORTS) - {"ctm", "textgrid", "rttm"}))
+def test_no_format_of_chunks_tells_what_a_mask_hides(store: Store, tmp_path: Path, form: str) -> None:
+    masked_speech(store.audio).commit(store, "talks", private="mask")
+    told = "".join(map(readable, export_view(store, form, tmp_path / "out")))
+    assert "[person]" in told
+    assert "Annabella" not in told
+
+
+@pytest.mark.parametrize("private", ["mask", "drop"])
+@pytest.mark.parametrize("form", ["ctm", "textgrid"])
+def test_a_format_of_all_words_is_refused_for_a_view_that_hides_some(
+    store: Store, tmp_path: Path, form: str, private: str
+) -> None:
+    masked_speech(store.audio).commit(store, "talks", private=private)
+    with pytest.raises(UserError, match="hides the private ones"):
+        export_view(store, form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import soundfile
 
 from spelangy.core.errors import UserError
+from spelangy.core.masks import is_masked
 from spelangy.core.records import Chunk, Recording, Transcript, Turn, Word
 from spelangy.core.schema import from_rows
 from spelangy.store.audio import AudioStore
@@ -48,7 +49,12 @@ class Dossier:
         return {speaker: sorted(said, key=_middle) for speaker, said in spoken.items()}
 
     def words_of(self, chunk: Chunk) -> Sequence[tuple[Word, Transcript]]:
-        """The speaker's words whose middle lies in the chunk, in time order, with the transcript that has them."""
+        """The speaker's words whose middle lies in the chunk, in time order, with the transcript that has them.
+
+        None of a masked chunk: what was heard is what the mask hides.
+        """
+        if is_masked(chunk.text):
+            return ()
         spoken = self._spoken.get(chunk.speaker, ())
         first = bisect_left(spoken, chunk.start, key=_middle)
         return spoken[first : bisect_left(spoken, chunk.end, lo=first, key=_middle)]

@@ -9,8 +9,9 @@ from spelangy.core.records import Chunk, Recording, Transcript, Turn
 from spelangy.store.audio import AudioStore
 from spelangy.store.exchange import captions, hugging_face, labels, lhotse_cuts, manifests, text_grid, web_dataset
 from spelangy.store.exchange.clips import DEFAULT_SHARD_MB, Target
-from spelangy.store.exchange.dossier import Dossier, TableAddress, dossiers, stored_dossiers
+from spelangy.store.exchange.dossier import Dossier, dossiers, stored_dossiers
 from spelangy.store.exchange.folder import export_folder
+from spelangy.store.exchange.viewed import ViewedTables
 from spelangy.store.objects import Store
 
 
@@ -21,11 +22,13 @@ class ExportFormat:
     Attributes:
         patterns: Names of the files it writes.
         tables: What it is made of; ``recordings`` always.
+        tells_all_words: Whether it holds words that are in no chunk of the view too.
     """
 
     write: Callable[[Iterable[Dossier], Target], None]
     patterns: tuple[str, ...]
     tables: tuple[str, ...] = ("turns", "transcripts", "chunks")
+    tells_all_words: bool = False
 
 
 EXPORTS: Mapping[str, ExportFormat] = {
@@ -38,8 +41,10 @@ EXPORTS: Mapping[str, ExportFormat] = {
     "webdataset": ExportFormat(write=web_dataset.write_web_dataset, patterns=web_dataset.PATTERNS),
     "jsonl": ExportFormat(write=manifests.write_jsonl, patterns=manifests.JSONL_PATTERNS),
     "rttm": ExportFormat(write=labels.write_rttm, patterns=labels.RTTM_PATTERNS, tables=("turns",)),
-    "ctm": ExportFormat(write=labels.write_ctm, patterns=labels.CTM_PATTERNS, tables=("transcripts",)),
-    "textgrid": ExportFormat(write=text_grid.write_text_grid, patterns=text_grid.PATTERNS),
+    "ctm": ExportFormat(
+        write=labels.write_ctm, patterns=labels.CTM_PATTERNS, tables=("transcripts",), tells_all_words=True
+    ),
+    "textgrid": ExportFormat(write=text_grid.write_text_grid, patterns=text_grid.PATTERNS, tells_all_words=True),
     "vtt": ExportFormat(write=captions.write_vtt, patterns=captions.PATTERNS),
 }
 
@@ -68,28 +73,26 @@ def export(
 
 
 def export_stored(
-    form: str,
-    directory: Path,
-    store: Store,
-    *,
-    recordings: TableAddress,
-    turns: TableAddress,
-    transcripts: TableAddress | None,
-    chunks: TableAddress,
-    shard_mb: float = DEFAULT_SHARD_MB,
+    form: str, directory: Path, store: Store, tables: ViewedTables, *, shard_mb: float = DEFAULT_SHARD_MB
 ) -> list[Path]:
-    """`export` of stored tables, recording by recording: memory does not grow with the number of chunks.
+    """`export` of a view's stored tables, recording by recording: memory does not grow with the number of chunks.
 
     Raises:
-        UserError: As `export`; and when a table is not what was committed.
+        UserError: As `export`; when a table is not what was committed; and when the format would tell words that the
+            view hides.
     """
-    wanted = checked_form(form).tables
+    wanted = checked_form(form)
+    if tables.hides_words and wanted.tells_all_words:
+        raise UserError(
+            f"format {form} holds all words of a recording as they were heard; this view hides the private ones",
+            hint="choose a format of chunks, or a view with private = 'keep'",
+        )
     gathered = stored_dossiers(
         store,
-        recordings=recordings,
-        turns=turns,  # they name the speakers of words
-        transcripts=transcripts if "transcripts" in wanted else None,
-        chunks=chunks if "chunks" in wanted else None,
+        recordings=tables.recordings,
+        turns=tables.turns,  # they name the speakers of words
+        transcripts=tables.transcripts if "transcripts" in wanted.tables else None,
+        chunks=tables.chunks if "chunks" in wanted.tables else None,
     )
     return _export(form, directory, gathered, store.audio, shard_mb)
 

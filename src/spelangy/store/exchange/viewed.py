@@ -9,12 +9,17 @@ from spelangy.store.objects import Store, StoredObject
 
 @dataclass(frozen=True, kw_only=True)
 class ViewedTables:
-    """The tables of one view; None where a view has no such table (synthetic speech has no transcripts)."""
+    """The tables of one view; None where a view has no such table (synthetic speech has no transcripts).
+
+    Attributes:
+        hides_words: Whether the view masks or drops private words, which the transcripts still hold.
+    """
 
     recordings: TableAddress
     turns: TableAddress
     transcripts: TableAddress | None
     chunks: TableAddress
+    hides_words: bool = False
 
 
 def viewed_tables(store: Store, name: str, view: str) -> ViewedTables:
@@ -36,6 +41,7 @@ def viewed_tables(store: Store, name: str, view: str) -> ViewedTables:
         turns=turns,
         transcripts=_table(store, name, made, "transcripts"),
         chunks=TableAddress(key=made.key, table="chunks"),
+        hides_words=made.lineage.config.get("private", "keep") != "keep",
     )
 
 
