@@ -157,11 +157,19 @@ def test_a_threshold_drops_what_is_beyond_it_with_value_and_threshold(field: str
     (limit,) = [limit for limit in limits() if limit.field == field]
     beyond, within = (6.0, 4.0) if limit.is_maximum else (4.0, 6.0)
     rows = [{"turn_id": TURN.id, "name": limit.score, "value": beyond}]
-    produced = cut(view(thresholds=Thresholds(**{field: 5.0})), scores=rows)
+    only = {**dict.fromkeys(limit.field for limit in limits()), field: 5.0}
+    produced = cut(view(thresholds=Thresholds(**only)), scores=rows)
     ((_, why, seconds),) = produced.drops
     assert (why.reason, why.value, why.threshold, seconds) == (REASONS[limit.score], beyond, 5.0, 4.0)
     rows[0]["value"] = within
-    assert texts(cut(view(thresholds=Thresholds(**{field: 5.0})), scores=rows))
+    assert texts(cut(view(thresholds=Thresholds(**only)), scores=rows))
+
+
+def test_two_thresholds_on_one_score_are_a_band() -> None:
+    band = Thresholds(min_disagreement_ratio=0.1, max_disagreement_ratio=0.25)
+    kept = [value for value in (0.05, 0.1, 0.2, 0.25, 0.3) if score_fault({"disagreement_ratio": value}, band) is None]
+    assert kept == [0.1, 0.2, 0.25]
+    assert scores_needed(band).count("disagreement_ratio") == 1
 
 
 def test_what_was_not_measured_or_has_no_threshold_passes() -> None:
@@ -229,6 +237,7 @@ def test_chunks_carry_what_their_source_said_of_itself() -> None:
 
 def test_items_of_a_view_hold_nothing_that_no_threshold_needs() -> None:
     assert set(scores_needed(Thresholds())) == {
-        "disagreement_ratio", "compression_ratio", "ngram_repeats", "longest_word_characters", "characters_per_s",
+        "disagreement_ratio", "compression_ratio", "ngram_repeats", "phantom_ratio", "longest_word_characters",
+        "characters_per_s",
     }  # fmt: skip
     assert isinstance(pa.array(scores_needed(Thresholds()), pa.string()), pa.StringArray)

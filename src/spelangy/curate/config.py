@@ -66,10 +66,15 @@ class Thresholds(Settings):
     """
 
     max_disagreement_ratio: float | None = Field(0.5, description="Mean pairwise word error between systems.")
+    min_disagreement_ratio: float | None = Field(None, description="The lower end of a band of agreement.")
     max_compression_ratio: float | None = Field(
         2.4, description="Bytes / zlib bytes of the text: a recogniser's loop shrinks."
     )
     max_ngram_repeats: float | None = Field(3.0, description="How often the commonest 10 words in a row may come.")
+    min_unique_word_ratio: float | None = Field(None, description="Distinct words / words; Granary: 0.4.")
+    max_phantom_ratio: float | None = Field(
+        0.5, description="Share of words in phrases that recognisers invent over noise, where not all heard them."
+    )
     max_longest_word_characters: float | None = Field(
         25.0, description="Letters of the longest word: longer ones are noise."
     )

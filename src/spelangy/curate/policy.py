@@ -20,6 +20,8 @@ REASONS = {
     "characters_per_s": "text too fast",
     "compression_ratio": "repetition",
     "ngram_repeats": "repetition",
+    "unique_word_ratio": "repetition",
+    "phantom_ratio": "phantom words",
     "longest_word_characters": "word too long",
     "overlap_ratio": "voices overlap",
     "music_ratio": "music",
@@ -46,21 +48,23 @@ class Limit:
 
     def fault(self, value: float, threshold: float) -> Dropped | None:
         if (value > threshold) if self.is_maximum else (value < threshold):
-            return Dropped(REASONS[self.score], value=value, threshold=threshold, detail=self.score)
+            return Dropped(REASONS[self.score], value=value, threshold=threshold, detail=self.field)
         return None
 
 
 @cache
 def limits() -> tuple[Limit, ...]:
     """All thresholds on scores, in the order of `REASONS`."""
-    named = {field.partition("_")[2]: field for field in Thresholds.model_fields}
-    found = [(score, named[score]) for score in REASONS if score in named]
+    named = [(field.partition("_")[2], field) for field in Thresholds.model_fields]
+    order = list(REASONS)
+    found = sorted((pair for pair in named if pair[0] in REASONS), key=lambda pair: order.index(pair[0]))
     return tuple(Limit(score=score, field=field, is_maximum=field.startswith("max_")) for score, field in found)
 
 
 def scores_needed(thresholds: Thresholds) -> list[str]:
     """Names of the scores that these thresholds look at."""
-    return [limit.score for limit in limits() if getattr(thresholds, limit.field) is not None]
+    needed = (limit.score for limit in limits() if getattr(thresholds, limit.field) is not None)
+    return list(dict.fromkeys(needed))
 
 
 def score_fault(scores: Mapping[str, float], thresholds: Thresholds) -> Dropped | None:
