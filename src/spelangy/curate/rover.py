@@ -26,8 +26,9 @@ from spelangy.core.errors import UserError, did_you_mean
 from spelangy.core.records import HypothesisWord, Word
 from spelangy.curate.rover_alignment import check_size
 from spelangy.curate.rover_keys import Comparison, spellings
+from spelangy.curate.rover_spelling import Heard, Spoken, compare_spellings, spell_out
 from spelangy.curate.rover_vocabulary import Vocabulary
-from spelangy.curate.rover_voting import Assembled, Heard, Rule, Spoken, compare_spellings, consensus, spell_out
+from spelangy.curate.rover_voting import Assembled, Rule, consensus
 
 VoteMethod: TypeAlias = Literal["frequency", "avgconf", "maxconf"]
 MAX_AGREEMENT_POWER = 10.0

@@ -12,8 +12,9 @@ from spelangy.core.errors import UserError
 from spelangy.curate.ctm import CtmGroup, CtmWord, read_ctm
 from spelangy.curate.rover import VoteRule
 from spelangy.curate.rover_alignment import MAX_WORDS, align_all, cuts_at_silence
+from spelangy.curate.rover_spelling import FloatArray
 from spelangy.curate.rover_vocabulary import IntArray
-from spelangy.curate.rover_voting import FloatArray, vote
+from spelangy.curate.rover_voting import vote
 
 NIST_RULE = VoteRule(method="avgconf", alpha=1.0, null_confidence=0.0, agreement_power=0.0)
 """The defaults of NIST's program."""

@@ -8,7 +8,7 @@
     XK-47       x k forty seven         x k four …   xk47
     it's        it's                                              it is · it has
 
-Systems write the same speech differently, so how one token is read depends on the turn (`rover_voting`): numbers digit
+Systems write the same speech differently, so how a token is read depends on the turn (`rover_spelling`): numbers digit
 by digit where no system says them in words, capitals as a word where another system says that word, another reading
 where another system spells it out.
 """

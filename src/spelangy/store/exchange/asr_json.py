@@ -11,7 +11,7 @@ from typing import Any
 
 from spelangy.core.errors import Dropped
 from spelangy.store.exchange.passages import DEFAULT_SPEAKER, Incoming, Passage, RawWord, Read, in_samples
-from spelangy.store.exchange.reading import Fault, document, objects, parse_json
+from spelangy.store.exchange.reading import Fault, document, each, objects, parse_json
 from spelangy.store.exchange.sounds import Sound
 
 _SEGMENT_NAMES = frozenset({"start", "end", "text", "speaker", "words", "chars", "tokens"})
@@ -30,12 +30,8 @@ def read_whisperx(files: Sequence[Path], incoming: Incoming) -> Read:
         yield Fault(name=file.name, dropped=dropped)
         return
     beside = {"language": result["language"]} if isinstance(result.get("language"), str) else {}
-    for number, segment in enumerate(result["segments"], 1):
-        name = f"{file.name}:{number}"
-        try:
-            yield _segment(name, sound, _object(segment), beside)
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+    segments = ((f"{file.name}:{number}", segment) for number, segment in enumerate(result["segments"], 1))
+    yield from each(segments, lambda name, segment: _segment(name, sound, _object(segment), beside))
 
 
 def _segment(name: str, sound: Sound, segment: Mapping[str, Any], beside: Mapping[str, Any]) -> Passage:
@@ -79,33 +75,24 @@ def read_emilia(files: Sequence[Path], incoming: Incoming) -> Read:
     if isinstance(said, dict):
         yield from _clips(file, iter([(file.name, said)]), incoming)
         return
-    for number, segment in enumerate(said if isinstance(said, list) else [said]):
-        name = f"{file.name}:{number + 1}"
-        try:
-            yield _piped(name, _object(segment), number, file, incoming)
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+    numbered = enumerate(said if isinstance(said, list) else [said])
+    segments = ((f"{file.name}:{number + 1}", (number, segment)) for number, segment in numbered)
+    yield from each(segments, lambda name, segment: _piped(name, _object(segment[1]), segment[0], file, incoming))
 
 
 def _clips(file: Path, lines: Iterator[tuple[str, dict[str, Any]] | Fault], incoming: Incoming) -> Read:
-    for line in lines:
-        if isinstance(line, Fault):
-            yield line
-            continue
-        name, fields = line
-        try:
-            wav = fields.get("wav")
-            sound = incoming.roots.file(wav, file.parent) if wav else incoming.roots.beside(file.stem, file.parent)
-            yield Passage(
-                name=name,
-                sound=sound,
-                text=_text(fields),
-                speaker=str(fields.get("speaker") or DEFAULT_SPEAKER),
-                systems=("emilia",),
-                metadata={key: value for key, value in fields.items() if key not in _CLIP_NAMES},
-            )
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+    def passage(name: str, fields: Mapping[str, Any]) -> Passage:
+        wav = fields.get("wav")
+        return Passage(
+            name=name,
+            sound=incoming.roots.file(wav, file.parent) if wav else incoming.roots.beside(file.stem, file.parent),
+            text=_text(fields),
+            speaker=str(fields.get("speaker") or DEFAULT_SPEAKER),
+            systems=("emilia",),
+            metadata={key: value for key, value in fields.items() if key not in _CLIP_NAMES},
+        )
+
+    return each(lines, passage)
 
 
 def _piped(name: str, segment: Mapping[str, Any], number: int, file: Path, incoming: Incoming) -> Passage:

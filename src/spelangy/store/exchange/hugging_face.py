@@ -21,7 +21,7 @@ from spelangy.store.exchange.clips import Clip, Target, clips
 from spelangy.store.exchange.dossier import Dossier
 from spelangy.store.exchange.folder import ExportFolder, Shards
 from spelangy.store.exchange.passages import DEFAULT_SPEAKER, Incoming, Passage, Read, own_fields, own_words
-from spelangy.store.exchange.reading import Fault
+from spelangy.store.exchange.reading import Fault, each
 from spelangy.store.exchange.sounds import Sound
 
 PATTERNS = ("data/train-*.parquet",)
@@ -157,12 +157,16 @@ def read_hugging_face(files: Sequence[Path], _incoming: Incoming) -> Read:
     The text is in one of `TEXT_COLUMNS`; other columns of text or numbers become metadata, nested ones do not.
     """
     (file,) = files
+    return each(_rows(file), _passage)
+
+
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]] | Fault]:
     number = 0
     try:
         for batch in _arriving(file):
             for row in batch.to_pylist():
                 number += 1
-                yield _arrived(f"{file.name}:{number}", row)
+                yield f"{file.name}:{number}", row
     except (pa.ArrowException, OSError, ValueError) as error:
         yield Fault(name=f"{file.name}:{number + 1}", dropped=Dropped("file damaged", detail=str(error)[:200]))
 
@@ -177,26 +181,23 @@ def _arriving(file: Path) -> Iterator[pa.RecordBatch]:
         yield from parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
 
 
-def _arrived(name: str, row: Mapping[str, Any]) -> Passage | Fault:
-    try:
-        audio = row.get("audio")
-        data = audio.get("bytes") if isinstance(audio, Mapping) else None
-        if not isinstance(data, bytes):
-            raise Dropped("row without audio bytes", detail=", ".join(row)[:200])
-        carried = own_fields(row)
-        text = next((row[column] for column in TEXT_COLUMNS if isinstance(row.get(column), str)), None)
-        known = {"audio", "speaker", "words", *TEXT_COLUMNS}
-        return Passage(
-            name=name,
-            sound=Sound(name=name, data=data),
-            text=text,
-            words=own_words(row.get("words") or (), 0) if carried is not None else (),
-            speaker=str(row.get("speaker") or row.get("speaker_id") or DEFAULT_SPEAKER),
-            carried=carried,
-            metadata={column: value for column, value in row.items() if column not in known and _is_json(value)},
-        )
-    except Dropped as dropped:
-        return Fault(name=name, dropped=dropped)
+def _passage(name: str, row: Mapping[str, Any]) -> Passage:
+    audio = row.get("audio")
+    data = audio.get("bytes") if isinstance(audio, Mapping) else None
+    if not isinstance(data, bytes):
+        raise Dropped("row without audio bytes", detail=", ".join(row)[:200])
+    carried = own_fields(row)
+    text = next((row[column] for column in TEXT_COLUMNS if isinstance(row.get(column), str)), None)
+    known = {"audio", "speaker", "words", *TEXT_COLUMNS}
+    return Passage(
+        name=name,
+        sound=Sound(name=name, data=data),
+        text=text,
+        words=own_words(row.get("words") or (), 0) if carried is not None else (),
+        speaker=str(row.get("speaker") or row.get("speaker_id") or DEFAULT_SPEAKER),
+        carried=carried,
+        metadata={column: value for column, value in row.items() if column not in known and _is_json(value)},
+    )
 
 
 def _is_json(value: Any) -> bool:

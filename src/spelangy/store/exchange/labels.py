@@ -14,7 +14,7 @@ from spelangy.store.exchange.carried import DIGITS, tar_key
 from spelangy.store.exchange.clips import Target
 from spelangy.store.exchange.dossier import Dossier
 from spelangy.store.exchange.passages import DEFAULT_SPEAKER, Incoming, Passage, RawWord, Read, in_samples, stretches
-from spelangy.store.exchange.reading import Fault, lines
+from spelangy.store.exchange.reading import Fault, each, lines
 
 RTTM_PATTERNS = ("*.rttm",)
 CTM_PATTERNS = ("*.ctm",)
@@ -61,24 +61,20 @@ def write_ctm(dossiers: Iterable[Dossier], target: Target) -> None:
 def read_rttm(files: Sequence[Path], incoming: Incoming) -> Read:
     """Turns; lines of other kinds than SPEAKER are counted drops."""
     (file,) = files
-    for row in _rows(file):
-        if isinstance(row, Fault):
-            yield row
-            continue
-        name, fields = row
-        try:
-            if fields[0] != "SPEAKER" or len(fields) < _RTTM_FIELDS:
-                raise Dropped("not a SPEAKER line", detail=" ".join(fields)[:80])
-            start = in_samples(fields[3], "start")
-            yield Passage(
-                name=name,
-                sound=incoming.labelled(fields[1], file.parent),
-                start=start,
-                end=start + in_samples(fields[4], "duration"),
-                speaker=fields[7],
-            )
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+
+    def turn(name: str, fields: Sequence[str]) -> Passage:
+        if fields[0] != "SPEAKER" or len(fields) < _RTTM_FIELDS:
+            raise Dropped("not a SPEAKER line", detail=" ".join(fields)[:80])
+        start = in_samples(fields[3], "start")
+        return Passage(
+            name=name,
+            sound=incoming.labelled(fields[1], file.parent),
+            start=start,
+            end=start + in_samples(fields[4], "duration"),
+            speaker=fields[7],
+        )
+
+    return each(_rows(file), turn)
 
 
 def read_ctm(files: Sequence[Path], incoming: Incoming) -> Read:

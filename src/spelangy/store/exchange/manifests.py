@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from spelangy.store.exchange.clips import Clip, Target, clips
 from spelangy.store.exchange.dossier import Dossier
 from spelangy.store.exchange.folder import Shards, add_member, tar_stream
 from spelangy.store.exchange.passages import DEFAULT_SPEAKER, Incoming, Passage, Read, in_samples, own_fields, own_words
-from spelangy.store.exchange.reading import Fault, Sample, objects, samples_of
+from spelangy.store.exchange.reading import Fault, Sample, each, objects, samples_of
 from spelangy.store.exchange.sounds import Sound
 
 NEMO_PATTERNS = ("manifest.jsonl",)
@@ -96,19 +97,14 @@ def write_jsonl(dossiers: Iterable[Dossier], target: Target) -> None:
 def read_nemo(files: Sequence[Path], incoming: Incoming) -> Read:
     """Passages of a NeMo manifest; what is in none of its own fields becomes metadata."""
     (manifest,) = files
-    for line in objects(manifest):
-        if isinstance(line, Fault):
-            yield line
-            continue
-        name, fields = line
-        try:
-            sound = incoming.roots.file(fields.get("audio_filepath", ""), manifest.parent)
-            yield _nemo_passage(name, sound, fields)
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+
+    def passage(name: str, fields: Mapping[str, Any]) -> Passage:
+        return _nemo_passage(incoming.roots.file(fields.get("audio_filepath", ""), manifest.parent), name, fields)
+
+    return each(objects(manifest), passage)
 
 
-def _nemo_passage(name: str, sound: Sound, fields: Mapping[str, Any]) -> Passage:
+def _nemo_passage(sound: Sound, name: str, fields: Mapping[str, Any]) -> Passage:
     start = in_samples(fields.get("offset") or 0, "offset")
     duration, text, carried = fields.get("duration"), fields.get("text"), own_fields(fields)
     if text is not None and not isinstance(text, str):
@@ -154,11 +150,7 @@ def _tarred(
     for kind, data in sample.parts.items():
         member = f"{sample.key.rpartition('/')[2]}.{kind}".lower()
         sound = Sound(name=f"{sample.name}.{kind}", data=data)
-        for name, fields in wanted.pop((shard, member), []):
-            try:
-                yield _nemo_passage(name, sound, fields)
-            except Dropped as dropped:
-                yield Fault(name=name, dropped=dropped)
+        yield from each(wanted.pop((shard, member), []), partial(_nemo_passage, sound))
 
 
 def nemo_tar_files(folder: Path) -> list[tuple[Path, ...]]:
@@ -183,15 +175,7 @@ def with_tars(manifest: Path) -> tuple[Path, ...]:
 def read_jsonl(files: Sequence[Path], incoming: Incoming) -> Read:
     """Passages of our own chunk lines; their sound is found by its content key below the folders allowed."""
     (lines,) = files
-    for line in objects(lines):
-        if isinstance(line, Fault):
-            yield line
-            continue
-        name, fields = line
-        try:
-            yield _own_passage(name, fields, lines.parent, incoming)
-        except Dropped as dropped:
-            yield Fault(name=name, dropped=dropped)
+    return each(objects(lines), lambda name, fields: _own_passage(name, fields, lines.parent, incoming))
 
 
 def _own_passage(name: str, fields: Mapping[str, Any], folder: Path, incoming: Incoming) -> Passage:

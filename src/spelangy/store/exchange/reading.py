@@ -4,13 +4,16 @@ import gzip
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from spelangy.core.errors import Dropped
+
+Row = TypeVar("Row")
+Part = TypeVar("Part")
 
 MAX_DEPTH = 16
 """Deepest nesting of a JSON value; the formats here need six."""
@@ -31,6 +34,19 @@ class Fault:
 
     name: str
     dropped: Dropped
+
+
+def each(rows: Iterable[tuple[str, Row] | Fault], read: Callable[[str, Row], Part]) -> Iterator[Part | Fault]:
+    """What `read` makes of every (name, row); of a row that it drops, a fault. Faults among the rows are passed on."""
+    for row in rows:
+        if isinstance(row, Fault):
+            yield row
+            continue
+        name, value = row
+        try:
+            yield read(name, value)
+        except Dropped as dropped:
+            yield Fault(name=name, dropped=dropped)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -113,14 +129,7 @@ def lines(path: Path) -> Iterator[tuple[str, bytes] | Fault]:
 
 def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]] | Fault]:
     """(``file:number``, object) of each line of JSON."""
-    for line in lines(path):
-        if isinstance(line, Fault):
-            yield line
-            continue
-        try:
-            yield line[0], parse_object(line[1])
-        except Dropped as dropped:
-            yield Fault(name=line[0], dropped=dropped)
+    return each(lines(path), lambda name, line: (name, parse_object(line)))
 
 
 def document(path: Path) -> str:

@@ -11,7 +11,7 @@ from spelangy.store.exchange.clips import Clip, Target, clips
 from spelangy.store.exchange.dossier import Dossier
 from spelangy.store.exchange.folder import Shards, add_member, tar_stream
 from spelangy.store.exchange.passages import DEFAULT_SPEAKER, Incoming, Passage, Read, own_fields, own_words
-from spelangy.store.exchange.reading import Fault, Sample, parse_object, samples_of
+from spelangy.store.exchange.reading import Fault, Sample, each, parse_object, samples_of
 from spelangy.store.exchange.sounds import Sound
 
 PATTERNS = ("shard-*.tar",)
@@ -45,30 +45,24 @@ def _members(clip: Clip) -> dict[str, bytes]:
 def read_web_dataset(files: Sequence[Path], _incoming: Incoming) -> Read:
     """Passages of a tar of samples: a sound each, its text in ``txt`` or in the field ``text`` of ``json``."""
     (tar,) = files
-    for sample in samples_of(tar):
-        if isinstance(sample, Fault):
-            yield sample
-            continue
-        try:
-            yield _passage(sample)
-        except Dropped as dropped:
-            yield Fault(name=sample.name, dropped=dropped)
+    samples = (part if isinstance(part, Fault) else (part.name, part) for part in samples_of(tar))
+    return each(samples, _passage)
 
 
-def _passage(sample: Sample) -> Passage:
+def _passage(name: str, sample: Sample) -> Passage:
     kind = next((kind for kind in AUDIO_KINDS if kind in sample.parts), None)
     if kind is None:
         raise Dropped("sample without audio", detail=", ".join(sorted(sample.parts))[:200])
     fields = parse_object(sample.parts.get("json", b"{}"))
     carried = own_fields(fields)
     return Passage(
-        name=sample.name,
-        sound=Sound(name=f"{sample.name}.{kind}", data=sample.parts[kind]),
+        name=name,
+        sound=Sound(name=f"{name}.{kind}", data=sample.parts[kind]),
         text=_text(sample, fields),
         words=own_words(fields.get("words") or (), 0) if carried is not None else (),
         speaker=str(fields.get("speaker") or DEFAULT_SPEAKER),
         carried=carried,
-        metadata={name: value for name, value in fields.items() if name not in _OWN_NAMES},
+        metadata={key: value for key, value in fields.items() if key not in _OWN_NAMES},
     )
 
 
