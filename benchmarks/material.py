@@ -1,6 +1,6 @@
 """What the benchmarks work on: the real speech inside an installed wheel, brought in as the pipeline does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -45,8 +45,7 @@ class Material:
     def sources(self) -> list[Mapping[str, Any]]:
         """Items of the ingest step; repeated recordings are written out as files first."""
         paths = [str(self._file(Path(entry.path))) for entry in find_inputs(SPEECH, ())]
-        items: list[Mapping[str, Any]] = sources_table(find_sources([AudioSource(uris=tuple(paths))])).to_pylist()
-        return items
+        return sources_of(paths)
 
     def _file(self, path: Path) -> Path:
         if self.quick:
@@ -57,12 +56,8 @@ class Material:
         return repeated
 
     def ingest(self, store: str) -> list[Recording]:
-        """Decodes all sources into a new audio store, as the step's worker does."""
-        settings = CurateSettings()
-        limits = IngestLimits(**{field.name: getattr(settings, field.name) for field in fields(IngestLimits)})
-        worker = Ingest(AudioStore(str(self.folder / store)), limits)
-        produced = [worker(item).records["recordings"] for item in self.sources]
-        return [recording for recordings in produced for recording in recordings]
+        """Decodes all sources into a new audio store."""
+        return ingested(self.sources, AudioStore(str(self.folder / store)))
 
     @cached_property
     def audio(self) -> AudioStore:
@@ -112,6 +107,21 @@ class Material:
         dialogue = next(recording.id for recording in self.recordings if recording.uri == SPEECH[-1])
         turns = [turn for turn in self.turns if turn.recording_id == dialogue]
         return sorted(turns, key=lambda turn: (-turn.span.num_samples, turn.id))[:QUICK_TURNS]
+
+
+def sources_of(paths: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Items of the ingest step, one a file."""
+    items: list[Mapping[str, Any]] = sources_table(find_sources([AudioSource(uris=tuple(paths))])).to_pylist()
+    return items
+
+
+def ingested(sources: Iterable[Mapping[str, Any]], audio: AudioStore) -> list[Recording]:
+    """Decodes `sources` into `audio`, as the step's worker does."""
+    settings = CurateSettings()
+    limits = IngestLimits(**{field.name: getattr(settings, field.name) for field in fields(IngestLimits)})
+    worker = Ingest(audio, limits)
+    produced = [worker(item).records["recordings"] for item in sources]
+    return [recording for recordings in produced for recording in recordings]
 
 
 def turns_item(turns: Sequence[Turn]) -> dict[str, Any]:
