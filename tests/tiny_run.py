@@ -39,10 +39,12 @@ uris = ["{recording}", "{missing}"]
 licence = "MIT"
 
 [synth]
-warc = ["{archive}"]
-contamination = "whole"
+pages = ["{archive}"]
 pause_s = 0.1
 voices = [{{ tts = "hibari", voice = "heart", weight = 3 }}]
+[synth.gate]
+grade = "whole"
+unit = "line"
 [synth.quest]
 max_per_page = 3
 

@@ -148,7 +148,7 @@ def test_synth_krist_builds_no_more_than_it_needs(tiny: TinyRun) -> None:
 
 
 def test_synth_without_an_archive_is_refused(tiny: TinyRun) -> None:
-    assert "no archive" in refused(*on(tiny, "synth", "quest"), "--set", "synth.warc=[]").message
+    assert "no web pages" in refused(*on(tiny, "synth", "quest"), "--set", "synth.pages=[]").message
 
 
 def test_report_renders_again_and_refuses_what_is_not_built(tiny: TinyRun) -> None:

@@ -90,7 +90,7 @@ def test_a_room_without_input_is_left_out(tiny: TinyRun) -> None:
     def names(recipe: Recipe) -> list[str]:
         return list(recipe_pipeline(recipe, tiny.store).steps)
 
-    assert names(tiny.changed("synth.warc=[]")) == [*CURATE, *MODEL]
+    assert names(tiny.changed("synth.pages=[]")) == [*CURATE, *MODEL]
     assert names(tiny.changed("curate.sources=[]")) == [*SYNTH, *MODEL, *EVALS]
     assert names(recipe_from({"name": "nothing"}, where="test")) == []
 

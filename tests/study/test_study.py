@@ -130,9 +130,9 @@ def test_an_arm_may_be_written_with_dots_or_with_tables(tiny: TinyRun, written: 
 
 def test_a_value_may_hold_any_letter(tiny: TinyRun) -> None:
     uri = 'a "quoted" back\\slash.warc.gz'
-    text = f'base = "tiny.toml"\nseeds = [0]\n[arms."à la carte"]\n[arms.b]\n"synth.warc" = [{json.dumps(uri)}]\n'
+    text = f'base = "tiny.toml"\nseeds = [0]\n[arms."à la carte"]\n[arms.b]\n"synth.pages" = [{json.dumps(uri)}]\n'
     study = load_study(study_file(tiny.path.parent, text))
-    assert study.recipes["b", 0].synth.warc == (uri,)
+    assert study.recipes["b", 0].synth.pages == (uri,)
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ def _run_part(
 
 def _synth(targets: list[str], recipe: Path, set_: list[str] | None, store: str, quiet: bool, json: bool) -> None:
     loaded = load_recipe(recipe, set_ or [])
-    if not loaded.synth.warc:
-        raise UserError(f"{recipe}: synth.warc names no archive", hint='for example: warc = ["pages.warc.gz"]')
+    if not loaded.synth.pages:
+        raise UserError(f"{recipe}: synth.pages names no web pages", hint='for example: pages = ["pages.warc.gz"]')
     _run_part(loaded, recipe, targets, store, circumstances("native", "auto", 0, quiet), json, part="-".join(targets))
 
 

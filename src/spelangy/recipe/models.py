@@ -21,7 +21,7 @@ def chosen_backends(recipe: Recipe) -> Iterator[tuple[str, BackendChoice]]:
 def _all_choices(recipe: Recipe) -> Iterator[tuple[str, BackendChoice]]:
     if recipe.curate.sources:
         yield from _curation_choices(recipe.curate)
-    if recipe.synth.warc:
+    if recipe.synth.pages:
         if recipe.synth.krist.llm:
             yield "llm", recipe.synth.krist.llm
         yield from (("tts", voice.tts) for voice in recipe.synth.voices)

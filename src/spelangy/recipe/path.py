@@ -34,7 +34,7 @@ def recipe_pipeline(recipe: Recipe, store: Store) -> Pipeline:
     if recipe.allow_network:
         resolve_models(recipe)  # what is fetched stays in the hub's cache, where every process finds it offline
     audio = store.audio
-    has_recordings, has_pages = bool(recipe.curate.sources), bool(recipe.synth.warc)
+    has_recordings, has_pages = bool(recipe.curate.sources), bool(recipe.synth.pages)
     steps: list[Step] = []
     if has_recordings:
         steps += curate_steps(recipe.curate, audio)

@@ -162,7 +162,7 @@ def _indices(questions: tuple[str, ...]) -> tuple[QuestionIndex, QuestionIndex]:
 
 def pages_step(settings: SynthSettings) -> TableStep:
     """The pages of the recipe's web archives."""
-    found = find_inputs(settings.warc, suffixes=(".warc", ".warc.gz"))
+    found = find_inputs(settings.pages, suffixes=(".warc", ".warc.gz"))
     return TableStep(
         name="pages",
         version=1,
@@ -186,7 +186,7 @@ def krist_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
     return TableStep(
         name="krist",
         version=2,
-        config={**llm, "contamination": settings.contamination},
+        config={**llm, "contamination": settings.gate.grade},
         inputs=("pages",),
         shared=(questions,),
         outputs={"scripts": Script, "texts": Script},
@@ -203,7 +203,7 @@ def quest_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
     return TableStep(
         name="quest",
         version=2,
-        config={**settings.quest.model_dump(), "contamination": settings.contamination},
+        config={**settings.quest.model_dump(), "contamination": settings.gate.grade},
         inputs=("pages",),
         shared=(questions,),
         outputs={"scripts": Script},
@@ -215,4 +215,4 @@ def quest_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
 
 
 def _gate(inputs: Inputs, table: str, settings: SynthSettings) -> QuestionGate:
-    return QuestionGate(tuple(inputs.table(table)["question"].to_pylist()), settings.contamination)
+    return QuestionGate(tuple(inputs.table(table)["question"].to_pylist()), settings.gate.grade)
