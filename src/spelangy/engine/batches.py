@@ -20,14 +20,18 @@ SHARE_OF_A_WORKER = 0.5
 """How much of what would be left for each worker a batch takes at most. Source: ours; a half bounds idle time."""
 
 
-def batch_items(items: pa.Table, num_workers: int, max_items: int) -> pa.Table:
-    """One row per batch, in the order to do them; column ``items`` lists the batch's rows as structs."""
+def batch_items(items: pa.Table, num_workers: int, max_items: int, *, in_flight: int = 1) -> pa.Table:
+    """One row per batch, in the order to do them; column ``items`` lists the batch's rows as structs.
+
+    Items that are done `in_flight` at once wait rather than work: they go in full batches, as small ones would leave
+    most of the places empty.
+    """
     work = expected_work(items)
     order = np.argsort(-work, kind="stable")
     rows = items.take(pa.array(order)).combine_chunks()
     arrays = [column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in rows.columns]
     structs = pa.StructArray.from_arrays(arrays, fields=list(rows.schema))
-    bounds = _bounds(work[order], num_workers, max_items)
+    bounds = _full(work.size, max_items) if in_flight > 1 else _bounds(work[order], num_workers, max_items)
     return pa.table({"items": pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), structs)})
 
 
@@ -41,6 +45,10 @@ def _bounds(work: NDArray[np.float64], num_workers: int, max_items: int) -> list
         stop = int(np.searchsorted(before, before[start] + share, side="right")) - 1
         bounds.append(min(work.size, max(start + 1, min(stop, start + max_items))))
     return bounds
+
+
+def _full(num_items: int, max_items: int) -> list[int]:
+    return [*range(0, num_items, max_items), num_items] if num_items else [0]
 
 
 def expected_work(items: pa.Table) -> NDArray[np.float64]:

@@ -124,7 +124,7 @@ def run_items(
         UserError: When a worker says that the request cannot be met.
     """
     num_workers = min(settings.num_workers, items.num_rows)
-    batches = daft.from_arrow(batch_items(items, num_workers, step.shard_items))
+    batches = daft.from_arrow(batch_items(items, num_workers, step.shard_items, in_flight=step.in_flight))
     if settings.runner == "ray":
         batches = batches.into_partitions(min(items.num_rows, num_workers * PARTITIONS_PER_WORKER))
     with _runners(step, make_worker, shards, settings) as runner:
@@ -145,9 +145,10 @@ def _runners(
     step: TableStep, make_worker: Callable[[], Worker], shards: ShardFolder, settings: RunnerSettings
 ) -> Iterator[Any]:
     """The step's runner as a Daft class; what it started on this machine is ended when the step is."""
+    assert step.in_flight == 1 or not step.loads_model, f"{step.name}: one item at a time in a process"
     if not step.loads_model:
         batch = daft.method.batch(return_dtype=_OUTCOMES, batch_size=1)(_ShardRunner.run)
-        yield _daft_class(step, _ShardRunner, batch, use_process=False)(step.name, make_worker, shards)
+        yield _daft_class(step, _ShardRunner, batch, use_process=False)(step.name, make_worker, shards, step.in_flight)
     elif settings.runner == "ray":
         batch = daft.method.batch(return_dtype=_OUTCOMES, batch_size=1)(_GuardedRunner.run)
         kind = _daft_class(step, _GuardedRunner, batch, max_concurrency=settings.num_workers)
@@ -169,10 +170,11 @@ def _daft_class(step: TableStep, kind: type, batch: Any, **options: Any) -> Any:
 class _ShardRunner:
     """Makes the worker on first use, then works through batches in the engine's own threads."""
 
-    def __init__(self, step_name: str, make_worker: Callable[[], Worker], shards: ShardFolder) -> None:
+    def __init__(self, step_name: str, make_worker: Callable[[], Worker], shards: ShardFolder, in_flight: int) -> None:
         self.step_name = step_name
         self.make_worker = make_worker
         self.shards = shards
+        self.in_flight = in_flight
         self.worker: Worker | None = None
 
     def run(self, batches: Any) -> list[list[dict[str, Any]]]:
@@ -183,8 +185,8 @@ class _ShardRunner:
         try:
             self.worker = self.worker or self.make_worker()
             try:
-                for item in items:
-                    finished.append(finish(self.step_name, self.worker, item))
+                for done in self._done(self.worker, items):
+                    finished.append(done)
             finally:  # even where an item stops the run
                 if finished:
                     self.shards.commit(rows_of(finished, self.shards.outputs))
@@ -193,6 +195,18 @@ class _ShardRunner:
         except AssertionError:
             return [_told(kind="AssertionError", error=traceback.format_exc())]
         return [_told(item.item_id, item.seconds, error=failure_of(item)) for item in finished]
+
+    def _done(self, worker: Worker, items: list[Item]) -> Iterator[FinishedItem]:
+        """The items in order; where one stops the run, those that have begun are finished first."""
+        if self.in_flight == 1:
+            yield from (finish(self.step_name, worker, item) for item in items)
+            return
+        with ThreadPoolExecutor(min(self.in_flight, len(items))) as threads:
+            asked = [threads.submit(finish, self.step_name, worker, item) for item in items]
+            try:
+                yield from (future.result() for future in asked)
+            finally:
+                threads.shutdown(cancel_futures=True)
 
 
 class _GuardedRunner:

@@ -229,6 +229,7 @@ def run_table_step(
         "work_seconds": _work_seconds(shards.finished(), digests),
         "num_workers": settings.num_workers,
         "runner": settings.runner,
+        **step.summary(tables),
     }
     return inputs.store.commit_tables(lineage, tables, circumstances)
 

@@ -91,6 +91,9 @@ class TableStep:
             tell (two items that turned out to be one). By default as they are.
         listing: Config keys that say only which items there are: they decide the table, not any one item's output.
         loads_model: Gets processes of its own, so models run beside each other; else runs within the engine's threads.
+        summary: What the committed tables come to (tokens, cost), kept beside the lineage for people.
+        in_flight: Items that one worker does at once, each in a thread: for workers that wait for a server. They must
+            be safe for threads, and share what they load; never together with `loads_model`.
         shard_items: Most items committed together: what a crash can cost.
     """
 
@@ -105,7 +108,9 @@ class TableStep:
     seed: int = 0
     settle: Callable[[Mapping[str, pa.Table]], Mapping[str, pa.Table]] = dict
     listing: tuple[str, ...] = ()
+    summary: Callable[[Mapping[str, pa.Table]], Mapping[str, Any]] = field(default=lambda _: {})
     loads_model: bool = False
+    in_flight: int = 1
     shard_items: int = 64
 
 
