@@ -53,6 +53,9 @@ class OpenAiRecognizer:
         UserError: When the client is not installed or an option is no number that works.
     """
 
+    circumstances = frozenset({"base_url", "api_key_variable", "concurrency", "max_retries", "timeout_s"})
+    """Options that decide no answer."""
+
     def __init__(
         self,
         *,

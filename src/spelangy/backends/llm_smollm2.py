@@ -1,6 +1,8 @@
 """Role ``llm``: SmolLM2-135M-Instruct (GGUF, Q4_1), run inside this process by llama.cpp."""
 
+import json
 import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import xllamacpp
 
-from spelangy.backends.protocols import ModelInfo
+from spelangy.backends.protocols import LlmReply, LlmRequest, ModelInfo
 from spelangy.backends.weights import ResolvedWeights, resolve
 from spelangy.core.errors import Dropped, UserError
 
@@ -52,6 +54,14 @@ class SmolLM2:
         """Which model this would be with these options; nothing is loaded."""
         return _info(resolve("smollm2-135m-instruct", path=path, allow_network=allow_network))
 
+    def answers(self, requests: Sequence[LlmRequest]) -> Iterator[tuple[int, LlmReply | Dropped]]:
+        """Index and answer of each request, in order; see `LanguageModel.answers`."""
+        for index, request in enumerate(requests):
+            try:
+                yield index, self._reply(request)
+            except Dropped as dropped:
+                yield index, dropped
+
     def complete(self, instruction: str, text: str, max_tokens: int) -> str:
         """The model's answer to `instruction` (the system message) applied to `text` (the user's), greedy.
 
@@ -64,23 +74,29 @@ class SmolLM2:
             Dropped: ``too long for the language model`` when instruction, text and answer do not fit into the context.
             UserError: When `max_tokens` is below 1.
         """
-        if max_tokens < 1:
-            raise UserError(f"max_tokens is {max_tokens}", hint="at least 1")
+        return self._reply(LlmRequest(instruction=instruction, text=text, max_tokens=max_tokens)).text
+
+    def _reply(self, request: LlmRequest) -> LlmReply:
+        if request.max_tokens < 1:
+            raise UserError(f"max_tokens is {request.max_tokens}", hint="at least 1")
         assert self._server, "SmolLM2 was closed"
-        request = {
-            "messages": _messages(instruction, text),
-            "max_tokens": max_tokens,
+        asked: dict[str, Any] = {
+            "messages": _messages(request.instruction, request.text),
+            "max_tokens": request.max_tokens,
             "temperature": 0.0,
             "seed": 0,
             "cache_prompt": False,
         }
-        return self._answer(self._server[0].handle_chat_completions(request), max_tokens)
+        if request.schema:
+            schema = {"name": "answer", "strict": True, "schema": json.loads(request.schema)}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return self._answer(self._server[0].handle_chat_completions(asked), request.max_tokens)
 
     def close(self) -> None:
         """Frees the model and ends its threads, for good; happens by itself when the object goes or Python ends."""
         self._free()
 
-    def _answer(self, reply: dict[str, Any], max_tokens: int) -> str:
+    def _answer(self, reply: dict[str, Any], max_tokens: int) -> LlmReply:
         error = reply.get("error")
         if error and error.get("type") == "exceed_context_size_error":
             raise self._too_long(error["n_prompt_tokens"] + max_tokens)
@@ -89,7 +105,11 @@ class SmolLM2:
         wanted_tokens = reply["usage"]["prompt_tokens"] + max_tokens
         if choice["finish_reason"] == "length" and wanted_tokens > self._context_tokens:
             raise self._too_long(wanted_tokens)
-        return str(choice["message"]["content"]).strip()
+        return LlmReply(
+            text=str(choice["message"]["content"]).strip(),
+            prompt_tokens=reply["usage"]["prompt_tokens"],
+            answer_tokens=reply["usage"]["completion_tokens"],
+        )
 
     def _too_long(self, wanted_tokens: int) -> Dropped:
         return Dropped("too long for the language model", value=wanted_tokens, threshold=self._context_tokens)

@@ -44,8 +44,14 @@ def describe(role: str, choice: BackendChoice, allow_network: bool = False) -> M
 
 
 def identity(role: str, choice: BackendChoice) -> dict[str, Any]:
-    """What decides the backend's answers: name, options and the exact revision of its weights."""
-    return {"name": choice.name, "options": dict(choice.options), "revision": describe(role, choice).revision}
+    """What decides the backend's answers: name, options and the exact revision of its weights.
+
+    Options that an adapter names in its ``circumstances`` (where a server is, how many requests it takes) are left out.
+    """
+    kind = find_backend(role, choice.name).load()
+    aside: frozenset[str] = getattr(kind, "circumstances", frozenset())
+    options = {name: value for name, value in choice.options.items() if name not in aside}
+    return {"name": choice.name, "options": options, "revision": describe(role, choice).revision}
 
 
 def required_options(role: str, name: str) -> list[str]:
