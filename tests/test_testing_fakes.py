@@ -68,37 +68,60 @@ def test_the_fake_writer_answers_from_its_list():
 
 
 class Loud(FakeSynthesizer):
-    def synthesize(self, text, voice):
-        return super().synthesize(text, voice) * 9
+    def synthesize(self, text, voice, rate=1.0):
+        return super().synthesize(text, voice, rate) * 9
 
 
 class Wandering(FakeSynthesizer):
-    def synthesize(self, text, voice):
-        speech = super().synthesize(text, voice)
+    def synthesize(self, text, voice, rate=1.0):
+        speech = super().synthesize(text, voice, rate)
         return speech * np.float32(np.random.default_rng().uniform(0.5, 1.0))
 
 
 class Obliging(FakeSynthesizer):
-    def synthesize(self, text, voice):
-        return super().synthesize(text, "alto")
+    def synthesize(self, text, voice, rate=1.0):
+        return super().synthesize(text, "alto", rate)
 
 
 class Wide(FakeSynthesizer):
-    def synthesize(self, text, voice):
-        return super().synthesize(text, voice).astype(np.float64)
+    def synthesize(self, text, voice, rate=1.0):
+        return super().synthesize(text, voice, rate).astype(np.float64)
 
 
 class Babbling(FakeSynthesizer):
-    def synthesize(self, text, voice):
+    def synthesize(self, text, voice, rate=1.0):
         try:
-            return super().synthesize(text, voice)
+            return super().synthesize(text, voice, rate)
         except Dropped:
             return np.ones(1, np.float32)
+
+
+class Unhurried(FakeSynthesizer):
+    def synthesize(self, text, voice, rate=1.0):
+        return super().synthesize(text, voice)
+
+
+class OldFashioned(FakeSynthesizer):
+    def synthesize(self, text, voice):
+        return super().synthesize(text, voice)
+
+
+class OnePace(FakeSynthesizer):
+    def synthesize(self, text, voice, rate=1.0):
+        if rate != 1.0:
+            raise UserError(f"rate is {rate}", hint="1.0")
+        return super().synthesize(text, voice)
+
+
+def test_a_voice_of_one_pace_keeps_the_contract():
+    check_synthesizer(OnePace())
 
 
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
+        (Unhurried, "takes 1.00 as long"),
+        (OldFashioned, "takes a `rate`"),
         (Loud, "loudest sample"),
         (Wandering, "sounds otherwise"),
         (Obliging, "unknown voice"),
@@ -124,7 +147,14 @@ class Verbose(FakeLanguageModel):
         return text
 
 
-@pytest.mark.parametrize(("broken", "says"), [(Forgetful, "another answer"), (Verbose, "max_tokens=1")])
+class Silent(FakeLanguageModel):
+    def answers(self, requests):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"), [(Forgetful, "another answer"), (Verbose, "max_tokens=1"), (Silent, "gave answers to")]
+)
 def test_check_language_model_refuses(broken, says):
     with pytest.raises(AssertionError, match=says):
         check_language_model(broken())

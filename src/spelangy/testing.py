@@ -14,6 +14,8 @@ For tests of what is built on models there are fakes (`spelangy.testing_fakes`),
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +29,15 @@ from spelangy.backends.protocols import (
     ForcedAligner,
     LanguageIdentifier,
     LanguageModel,
+    LlmReply,
+    LlmRequest,
     ModelInfo,
     QualityPredictor,
     RecognizedClip,
     SpeechRecognizer,
     SpeechSynthesizer,
     SpeechTokenizer,
+    TopicClassifier,
     VoiceActivityDetector,
 )
 from spelangy.core.errors import Dropped, UserError
@@ -44,6 +49,7 @@ from spelangy.testing_fakes import FakeLanguageModel as FakeLanguageModel
 from spelangy.testing_fakes import FakeQualityPredictor as FakeQualityPredictor
 from spelangy.testing_fakes import FakeRecognizer as FakeRecognizer
 from spelangy.testing_fakes import FakeSynthesizer as FakeSynthesizer
+from spelangy.testing_fakes import FakeTopicClassifier as FakeTopicClassifier
 
 # ---------------------------------------------------------------------------------------------------- all roles
 
@@ -298,7 +304,8 @@ def _check_recognized(result: RecognizedClip, outer: Span) -> None:
 
 
 def check_synthesizer(tts: SpeechSynthesizer, text: str = "Good morning, everyone.") -> None:
-    """Checks a synthesizer, voice by voice: sound in the right form, the same each time; bad requests refused.
+    """Checks a synthesizer, voice by voice: sound in the right form, the same each time, faster when asked (or the
+    rate is refused); bad requests refused.
 
     Args:
         tts: The adapter to check.
@@ -307,7 +314,8 @@ def check_synthesizer(tts: SpeechSynthesizer, text: str = "Good morning, everyon
     Raises:
         AssertionError: Which promise of `SpeechSynthesizer` is broken.
     """
-    assert isinstance(tts, SpeechSynthesizer), "a synthesizer has `info`, `voices` and `synthesize(text, voice)`"
+    assert isinstance(tts, SpeechSynthesizer), "a synthesizer has `info`, `voices` and `synthesize(text, voice, rate)`"
+    assert "rate" in signature(tts.synthesize).parameters, "synthesize takes a `rate`"
     check_info(tts.info, "tts")
     assert tts.voices, "voices is empty"
     assert len(set(tts.voices)) == len(tts.voices), f"voices are not unique: {tts.voices}"
@@ -315,7 +323,10 @@ def check_synthesizer(tts: SpeechSynthesizer, text: str = "Good morning, everyon
         audio_S = tts.synthesize(text, voice)
         _check_audio(audio_S, voice)
         assert np.array_equal(tts.synthesize(text, voice), audio_S), f"{voice}: the same text sounds otherwise again"
+        _check_rate(tts, text, voice, audio_S)
     assert _raised(UserError, tts.synthesize, text, "no such voice"), "an unknown voice must raise UserError"
+    for rate in (0.0, -1.0, 100.0):
+        assert _raised(UserError, tts.synthesize, text, tts.voices[0], rate), f"rate {rate} must raise UserError"
     for nothing in ("", " \n", "... !"):
         assert _raised(Dropped, tts.synthesize, nothing, tts.voices[0]), f"{nothing!r} must raise Dropped"
 
@@ -329,15 +340,49 @@ def check_language_model(llm: LanguageModel) -> None:
     Raises:
         AssertionError: Which promise of `LanguageModel` is broken.
     """
-    assert isinstance(llm, LanguageModel), "a language model has `info` and `complete(instruction, text, max_tokens)`"
+    assert isinstance(llm, LanguageModel), "a language model has `info` and `answers(requests)`"
     check_info(llm.info, "llm")
-    request = ("Repeat the text.", "The sky is blue and the grass is green.")
-    answer = llm.complete(*request, 12)
-    assert isinstance(answer, str), f"an answer is a str, not {type(answer).__name__}"
-    assert answer == answer.strip(), f"an answer carries no outer spaces: {answer!r}"
-    short = llm.complete(*request, 1)
-    assert len(short.split()) <= 1, f"max_tokens=1 gave {short!r}"
-    assert llm.complete(*request, 12) == answer, "the same request gave another answer the second time"
+    assert llm.info.concurrency >= 1, f"concurrency is {llm.info.concurrency}, at least 1"
+    request = LlmRequest(instruction="Repeat the text.", text="The sky is blue and the grass is green.", max_tokens=12)
+    briefly = replace(request, max_tokens=1)
+    together = dict(llm.answers([request, briefly]))
+    assert together.keys() == {0, 1}, f"two requests gave answers to {sorted(together)}"
+    answer, short = together[0], together[1]
+    assert isinstance(answer, LlmReply) and isinstance(short, LlmReply), f"a plain request gave {together}"
+    assert answer.text == answer.text.strip(), f"an answer carries no outer spaces: {answer.text!r}"
+    assert len(short.text.split()) <= 1, f"max_tokens=1 gave {short.text!r}"
+    assert answer.prompt_tokens > 0 and answer.answer_tokens > 0, "an answer tells how many tokens it took"
+    assert dict(llm.answers([request])) == {0: answer}, "the same request gave another answer the second time"
+
+
+HOSTILE_TEXTS = ("", " \n\t", "…", "\U0001f600", "a\x00b", "漢字かな", "x" * 100_000, "word " * 30_000, "1234 " * 50)
+"""Texts that pages hold, and that say little."""
+
+
+def check_topic_classifier(classifier: TopicClassifier) -> None:
+    """Checks a topic classifier: a distribution over its topics for any text, the same in any company.
+
+    Args:
+        classifier: The adapter to check.
+
+    Raises:
+        AssertionError: Which promise of `TopicClassifier` is broken.
+    """
+    assert isinstance(classifier, TopicClassifier), "a topic classifier has `info`, `topics` and `classify(texts)`"
+    check_info(classifier.info, "topics")
+    topics = classifier.topics
+    assert type(classifier).topics == topics, "`topics` is an attribute of the class: it is read without loading"
+    assert topics and len(set(topics)) == len(topics), f"topics are not unique: {topics}"
+    texts = ["The court heard the case and the judge gave a long sentence.", *HOSTILE_TEXTS]
+    probabilities_NT = classifier.classify(texts)
+    shape = (len(texts), len(topics))
+    assert probabilities_NT.shape == shape, f"{len(texts)} texts gave shape {probabilities_NT.shape}, expected {shape}"
+    assert probabilities_NT.dtype == np.float32, f"probabilities must be float32, not {probabilities_NT.dtype}"
+    assert (probabilities_NT >= 0).all(), "a probability is negative or not a number"
+    assert np.allclose(probabilities_NT.sum(axis=1), 1.0, atol=1e-4), "the probabilities of a text do not sum to 1"
+    assert np.array_equal(classifier.classify(texts[:1]), probabilities_NT[:1]), "a text alone got another answer"
+    assert np.array_equal(classifier.classify(texts), probabilities_NT), "the same texts got other answers again"
+    assert classifier.classify([]).shape == (0, len(topics)), "no texts must give shape (0, T)"
 
 
 def check_speech_tokenizer(tokenizer: SpeechTokenizer, audio_S: Audio | None = None) -> None:
@@ -372,6 +417,16 @@ def _check_audio(audio_S: Audio, voice: str) -> None:
     assert np.isfinite(audio_S).all(), f"{voice}: audio is not finite"
     peak = float(np.abs(audio_S).max())
     assert 0.0 < peak <= 1.0, f"{voice}: the loudest sample is {peak}, outside (0, 1]"
+
+
+def _check_rate(tts: SpeechSynthesizer, text: str, voice: str, audio_S: Audio) -> None:
+    assert np.array_equal(tts.synthesize(text, voice, 1.0), audio_S), f"{voice}: rate 1 is not the voice's own"
+    try:
+        quick_S = tts.synthesize(text, voice, 1.5)
+    except UserError:
+        return  # a voice may have one pace only
+    _check_audio(quick_S, voice)
+    assert quick_S.size < 0.9 * audio_S.size, f"{voice}: at rate 1.5 it takes {quick_S.size / audio_S.size:.2f} as long"
 
 
 def _check_units(tokenizer: SpeechTokenizer, audio_S: Audio) -> None:

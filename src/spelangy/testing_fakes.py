@@ -8,16 +8,17 @@ words and times and know what must come out:
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spelangy.backends.protocols import Audio, ModelInfo, RecognizedClip
+from spelangy.backends.protocols import Audio, LlmReply, LlmRequest, ModelInfo, RecognizedClip
 from spelangy.core.errors import Dropped, UserError, did_you_mean
 from spelangy.core.records import HypothesisWord
 from spelangy.core.spans import SAMPLE_RATE_HZ, Span
+from spelangy.core.topics import TOPICS
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789'"
 LETTER_SAMPLES = 640
@@ -42,26 +43,31 @@ class FakeSynthesizer:
     info = ModelInfo(role="tts", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
     voices: tuple[str, ...] = tuple(_VOICE_HZ)
 
-    def synthesize(self, text: str, voice: str) -> Audio:
+    def synthesize(self, text: str, voice: str, rate: float = 1.0) -> Audio:
         """Tones for the words of `text` (letters, digits and apostrophes; case is lost), shape [S].
+
+        At another rate than 1 the letters last longer or shorter, and `FakeRecognizer` reads them no more.
 
         Raises:
             Dropped: ``nothing to say`` when there are none.
-            UserError: When `voice` is not one of `voices`.
+            UserError: When `voice` is not one of `voices`, or `rate` is not from 0.5 to 2.
         """
         if voice not in self.voices:
             raise UserError(f"fake has no voice {voice!r}", hint=did_you_mean(voice, self.voices))
+        if not 0.5 <= rate <= 2.0:
+            raise UserError(f"rate of fake is {rate}", hint="from 0.5 to 2.0")
         words = re.findall(r"[a-z0-9']+", text.lower())
         if not words:
             raise Dropped("nothing to say")
         gap = np.zeros(GAP_SAMPLES)
-        sound = np.concatenate([part for word in words for part in (gap, _spelled(word, voice))])
+        sound = np.concatenate([part for word in words for part in (gap, _spelled(word, voice, rate))])
         return np.asarray(sound[GAP_SAMPLES:], np.float32)
 
 
-def _spelled(word: str, voice: str) -> NDArray[np.float64]:
-    letters = 0.3 * _tones([_LETTER_HZ[LETTERS.index(letter)] for letter in word], LETTER_SAMPLES)
-    return np.asarray((letters + 0.05 * _tones([_VOICE_HZ[voice]], LETTER_SAMPLES)).ravel())
+def _spelled(word: str, voice: str, rate: float) -> NDArray[np.float64]:
+    num_samples = round(LETTER_SAMPLES / rate)
+    letters = 0.3 * _tones([_LETTER_HZ[LETTERS.index(letter)] for letter in word], num_samples)
+    return np.asarray((letters + 0.05 * _tones([_VOICE_HZ[voice]], num_samples)).ravel())
 
 
 class FakeRecognizer:
@@ -177,6 +183,13 @@ class FakeLanguageModel:
     def __init__(self, *, answers: Mapping[str, str] | None = None) -> None:
         self._answers = dict(answers or {})
 
+    def answers(self, requests: Sequence[LlmRequest]) -> Iterator[tuple[int, LlmReply | Dropped]]:
+        """Index and answer of each request, in order."""
+        for index, request in enumerate(requests):
+            text = self.complete(request.instruction, request.text, request.max_tokens)
+            asked = f"{request.instruction} {request.text}"
+            yield index, LlmReply(text=text, prompt_tokens=len(asked.split()), answer_tokens=len(text.split()))
+
     def complete(self, instruction: str, text: str, max_tokens: int) -> str:  # noqa: ARG002  # the Protocol's names
         """The first `max_tokens` words of the answer to `text`; the instruction is not read.
 
@@ -186,3 +199,20 @@ class FakeLanguageModel:
         if max_tokens < 1:
             raise UserError(f"max_tokens is {max_tokens}", hint="at least 1")
         return " ".join(self._answers.get(text, text).split()[:max_tokens])
+
+
+class FakeTopicClassifier:
+    """Believes what a text says of itself: each full name of a topic in it (``health``) counts as much as all else."""
+
+    info = ModelInfo(role="topics", name="fake", revision="1", licence="Apache-2.0", origin="spelangy.testing_fakes")
+    topics: tuple[str, ...] = TOPICS
+
+    @classmethod
+    def describe(cls) -> ModelInfo:
+        return cls.info
+
+    def classify(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities of the 24 topics, shape [N, T]."""
+        counts = [[1 / len(TOPICS) + text.split().count(topic) for topic in TOPICS] for text in texts]
+        scores = np.array(counts).reshape(len(texts), len(TOPICS))
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)

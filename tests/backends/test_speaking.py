@@ -225,11 +225,24 @@ def test_kokoro_joins_pieces_of_a_long_sentence(kokoro, monkeypatch):
     assert pieces.size != whole.size
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.8, 1.25, 2.0])
+def test_hibari_and_programs_keep_to_the_rate(hibari, spoken_by_program, rate):
+    text = SENTENCE * 3
+    for tts, voices in ((hibari, hibari.voices), (spoken_by_program, spoken_by_program.voices[:4])):
+        for voice in voices:
+            plain, said = tts.synthesize(text, voice).size, tts.synthesize(text, voice, rate).size
+            assert plain / said == pytest.approx(rate, rel=0.2), voice
+
+
 def test_kokoro_speaks_faster_when_asked(kokoro):
-    quick = KokoroSynthesizer(speed=2.0).synthesize("Hello.", "jm_kumo")
-    assert quick.size < 0.8 * kokoro.synthesize("Hello.", "jm_kumo").size
-    with pytest.raises(UserError, match="speed of kokoro is 3"):
-        KokoroSynthesizer(speed=3.0)
+    assert kokoro.synthesize("Hello.", "jm_kumo", 2.0).size < 0.8 * kokoro.synthesize("Hello.", "jm_kumo").size
+
+
+def test_a_rate_that_nobody_speaks_at_is_refused(hibari, kokoro, spoken_by_program):
+    for tts in (hibari, kokoro, spoken_by_program):
+        for rate in (0.4, 2.1, float("nan")):
+            with pytest.raises(UserError, match=r"rate of .* is .*(?s:.*)from 0.5 to 2.0"):
+                tts.synthesize("Hello.", tts.voices[0], rate)
 
 
 def test_markup_and_pictures_change_nothing(hibari, spoken_by_program):

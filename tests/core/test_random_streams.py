@@ -2,10 +2,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spelangy.core.random import stream, uniform
+from spelangy.core.hashing import record_id
+from spelangy.core.random import stream, uniform, uniforms
 
 PURPOSES = st.lists(st.text() | st.integers(), max_size=3)
 
@@ -44,3 +46,13 @@ def test_draws_are_uniform_over_keys() -> None:
     assert drawn.min() >= 0 and drawn.max() < 1
     counts = np.histogram(drawn, bins=10, range=(0, 1))[0]
     assert ((counts - 400) ** 2 / 400).sum() < 27.9, "chi-squared, 9 degrees of freedom, p = 0.001"
+
+
+def test_numbers_of_ids_are_even_and_their_own() -> None:
+    ids = [record_id(number) for number in range(20_000)]
+    drawn = uniforms(0, ids, "test")
+    assert np.all((drawn >= 0) & (drawn < 1)) and len(np.unique(drawn)) == len(ids)
+    assert np.histogram(drawn, 20, (0, 1))[0] == pytest.approx(np.full(20, 1_000), abs=150)
+    assert np.array_equal(uniforms(0, reversed(ids), "test")[::-1], drawn)
+    assert abs(np.corrcoef(drawn, uniforms(1, ids, "test"))[0, 1]) < 0.03
+    assert float(uniforms(0, ["a"], "golden")[0]) == 0.7287176844809217

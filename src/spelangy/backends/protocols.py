@@ -1,13 +1,14 @@
 """The roles that models play. An adapter is any class with these methods; it is found by the entry point group
 `spelangy.backends` under the name ``<role>.<name>`` and made with keyword options from the recipe.
 
-Shape legend: S samples at 16 kHz mono, float32 in [-1, 1]; N clips; D embedding size; F frames of 80 ms.
+Shape legend: S samples at 16 kHz mono, float32 in [-1, 1]; N clips or texts; D embedding size; F frames of 80 ms;
+T topics.
 
 Every adapter names its model (`info`), is deterministic for the same input and the same options, and gives the same
 answer for a clip whatever other clips are passed beside it unless its docstring says otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from spelangy.core.errors import Dropped
 from spelangy.core.records import HypothesisWord
 from spelangy.core.spans import Span
 
@@ -22,7 +24,7 @@ Audio = NDArray[np.float32]
 """Mono samples at 16 kHz, float32 in [-1, 1], shape [S]."""
 
 ROLES = (
-    "vad", "events", "diarizer", "lid", "asr", "aligner", "quality", "tts", "llm", "speech-tokenizer",
+    "vad", "events", "diarizer", "lid", "asr", "aligner", "quality", "tts", "llm", "topics", "speech-tokenizer",
 )  # fmt: skip
 
 
@@ -33,6 +35,7 @@ class ModelInfo:
     Attributes:
         revision: Exact version of the weights (package version, commit or content hash).
         origin: How it was resolved on this machine, for people: ``wheel moonshine-voice 0.1.0``. Never hashed.
+        concurrency: Requests that are best in flight at once; 1 for what runs inside this process. Never hashed.
     """
 
     role: str
@@ -40,6 +43,7 @@ class ModelInfo:
     revision: str
     licence: str
     origin: str = ""
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,24 +163,82 @@ class SpeechSynthesizer(Protocol):
     info: ModelInfo
     voices: tuple[str, ...]
 
-    def synthesize(self, text: str, voice: str) -> Audio:
+    def synthesize(self, text: str, voice: str, rate: float = 1.0) -> Audio:
         """Speech for one sentence, at 16 kHz.
+
+        Args:
+            rate: Speed; 1 is the voice's own, 2 about twice as fast (models keep to it within a fifth).
 
         Raises:
             Dropped: When the text cannot be spoken (no pronounceable word).
-            UserError: When `voice` is not one of `voices`.
+            UserError: When `voice` is not one of `voices`, or it cannot speak at `rate`.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LlmRequest:
+    """What a language model is asked.
+
+    Attributes:
+        instruction: What to do (the system message).
+        text: What to do it with (the user's message).
+        max_tokens: Longest answer; longer ones are cut there. At least 1.
+        schema: JSON schema that the answer must follow, as JSON; empty: plain text.
+    """
+
+    instruction: str
+    text: str
+    max_tokens: int
+    schema: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LlmReply:
+    """What a language model answered, and what that took.
+
+    Attributes:
+        cost: In the currency of the backend's stated prices; 0 where it states none.
+    """
+
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float = 0.0
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Role ``llm``: an instruction-tuned model used as a writer. Its output is never trusted unchecked.
+
+    ``info.concurrency`` above 1 says that it waits for a server, and may be asked from as many threads at once.
+    """
+
+    info: ModelInfo
+
+    def answers(self, requests: Sequence[LlmRequest]) -> Iterator[tuple[int, LlmReply | Dropped]]:
+        """Index and answer of each request, greedy, in the order they arrive; `Dropped` for one that is refused.
+
+        Raises:
+            UserError: When no request can be answered (no server, no such model, a bad key).
+            Exception: When the server fails for now: what asks may be done again later.
         """
         ...
 
 
 @runtime_checkable
-class LanguageModel(Protocol):
-    """Role ``llm``: an instruction-tuned model used as a writer. Its output is never trusted unchecked."""
+class TopicClassifier(Protocol):
+    """Role ``topics``.
+
+    Attributes:
+        topics: Names of what it tells apart; an attribute of the class, so that a recipe is checked without loading.
+    """
 
     info: ModelInfo
+    topics: tuple[str, ...]
 
-    def complete(self, instruction: str, text: str, max_tokens: int) -> str:
-        """The model's answer to `instruction` applied to `text`, greedy."""
+    def classify(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities of `topics` for each text, in order, shape [N, T]; any text gets an answer."""
         ...
 
 

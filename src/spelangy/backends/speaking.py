@@ -31,6 +31,9 @@ EDGE_SILENCE_S = 0.1
 SILENCE_DB = -40.0
 """Quiet, against the loudest 10 ms. Source: ours; from -50 dB on, some voices' own hiss counts as speech."""
 
+MIN_RATE, MAX_RATE = 0.5, 2.0
+"""Slowest and fastest speech, against a voice's own. Source: the range of kokoro and hibari; all others go further."""
+
 _TAG = re.compile(r"<[/!?]?[A-Za-z-][^<>]{0,500}>")
 _SUPERSCRIPT = re.compile("[⁰¹⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]|[²³]{2}")
 _PLAIN_MARKS = str.maketrans("[]ʼ", "()’")
@@ -94,6 +97,18 @@ def check_voice(voice: str, voices: Sequence[str], synthesizer: str) -> None:
     """
     if voice not in voices:
         raise UserError(f"{synthesizer} has no voice {voice!r}", hint=did_you_mean(voice, voices))
+
+
+def check_rate(rate: float, synthesizer: str) -> None:
+    """Refuses a rate outside [`MIN_RATE`, `MAX_RATE`].
+
+    Raises:
+        UserError: With the rates that can be spoken.
+    """
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise UserError(
+            f"rate of {synthesizer} is {rate}", hint=f"from {MIN_RATE} to {MAX_RATE}; 1.0 is the voice's own pace"
+        )
 
 
 def phoneme_pieces(phonemize: Callable[[str], str], text: str, max_phonemes: int) -> list[str]:

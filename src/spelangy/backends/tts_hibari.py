@@ -6,7 +6,7 @@ import numpy as np
 from hibari import SAMPLE_RATE, Hibari
 
 from spelangy.backends.protocols import Audio, ModelInfo
-from spelangy.backends.speaking import check_voice, finished, phoneme_pieces, spoken_text
+from spelangy.backends.speaking import check_rate, check_voice, finished, phoneme_pieces, spoken_text
 from spelangy.backends.weights import resolve
 from spelangy.core.random import stream
 
@@ -40,12 +40,13 @@ class HibariSynthesizer:
         """Which model this would be with these options; nothing is loaded."""
         return resolve("hibari", path=path, allow_network=allow_network).info("tts")
 
-    def synthesize(self, text: str, voice: str) -> Audio:
+    def synthesize(self, text: str, voice: str, rate: float = 1.0) -> Audio:
         """Speech at 16 kHz, shape [S]; see `SpeechSynthesizer.synthesize`."""
         check_voice(voice, self.voices, "hibari")
+        check_rate(rate, "hibari")
         pieces = phoneme_pieces(self._hibari.g2p, spoken_text(text), MAX_PHONEMES)
-        return finished([self._speak(phonemes) for phonemes in pieces], SAMPLE_RATE)
+        return finished([self._speak(phonemes, rate) for phonemes in pieces], SAMPLE_RATE)
 
-    def _speak(self, phonemes: str) -> Audio:
+    def _speak(self, phonemes: str, rate: float) -> Audio:
         ids = self._hibari.ids(phonemes)
-        return np.asarray(self._hibari.from_ids(ids, rng=stream(0, "tts.hibari", phonemes)), np.float32)
+        return np.asarray(self._hibari.from_ids(ids, rate, stream(0, "tts.hibari", phonemes)), np.float32)

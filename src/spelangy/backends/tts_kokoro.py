@@ -10,15 +10,12 @@ import onnxruntime
 from hibari.g2p import G2P
 
 from spelangy.backends.protocols import Audio, ModelInfo
-from spelangy.backends.speaking import check_voice, finished, phoneme_pieces, spoken_text
+from spelangy.backends.speaking import check_rate, check_voice, finished, phoneme_pieces, spoken_text
 from spelangy.backends.weights import ResolvedWeights, resolve
-from spelangy.core.errors import UserError
 
 SAMPLE_RATE_HZ = 24_000
 MAX_PHONEMES = 500
 """Longest input of one pass: a voice has 510 style vectors, one for each input length, and long inputs end hurried."""
-
-MIN_SPEED, MAX_SPEED = 0.5, 2.0
 
 
 class KokoroSynthesizer:
@@ -31,20 +28,16 @@ class KokoroSynthesizer:
     Args:
         threads: onnxruntime's threads; another number may change the last bits of the sound.
         path: Directory with the weights instead of the installed packages'.
-        speed: 1.0 is the model's own pace; from 0.5 (slow) to 2.0 (fast).
 
     Raises:
-        UserError: When the weights are missing or not the pinned ones, or `speed` is out of range.
+        UserError: When the weights are missing or not the pinned ones.
     """
 
     voices: tuple[str, ...] = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 
-    def __init__(self, *, threads: int = 1, path: str | Path | None = None, speed: float = 1.0) -> None:
-        if not MIN_SPEED <= speed <= MAX_SPEED:
-            raise UserError(f"speed of kokoro is {speed}", hint=f"from {MIN_SPEED} to {MAX_SPEED}; 1.0 is its own pace")
+    def __init__(self, *, threads: int = 1, path: str | Path | None = None) -> None:
         weights = resolve("kokoro-82m-int8", path=path)
         self.info = _info(weights)
-        self._speed = np.array([speed], np.float32)
         self._session = _session(weights.files["kokoro-v1.0.int8.onnx"], threads)
         self._ids: dict[str, int] = json.loads(weights.files["vocab.json"].read_text(encoding="utf-8"))["vocab"]
         with np.load(weights.files["voices_ja.npz"]) as styles:
@@ -56,18 +49,19 @@ class KokoroSynthesizer:
         """Which model this would be with these options; nothing is loaded."""
         return _info(resolve("kokoro-82m-int8", path=path, allow_network=allow_network))
 
-    def synthesize(self, text: str, voice: str) -> Audio:
+    def synthesize(self, text: str, voice: str, rate: float = 1.0) -> Audio:
         """Speech at 16 kHz, shape [S]; see `SpeechSynthesizer.synthesize`."""
         check_voice(voice, self.voices, "kokoro")
+        check_rate(rate, "kokoro")
         pieces = phoneme_pieces(self._g2p, spoken_text(text), MAX_PHONEMES)
-        return finished([self._speak(phonemes, voice) for phonemes in pieces], SAMPLE_RATE_HZ)
+        return finished([self._speak(phonemes, voice, rate) for phonemes in pieces], SAMPLE_RATE_HZ)
 
-    def _speak(self, phonemes: str, voice: str) -> Audio:
+    def _speak(self, phonemes: str, voice: str, rate: float) -> Audio:
         ids = [self._ids[symbol] for symbol in phonemes if symbol in self._ids]
         inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
             "style": self._styles[voice][len(ids) - 1],
-            "speed": self._speed,
+            "speed": np.array([rate], np.float32),
         }
         (audio,) = self._session.run(None, inputs)
         return np.asarray(audio, np.float32)
