@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -84,10 +85,14 @@ class TreeMemory:
 
     Reads /proc: `peak_mb` stays 0 on systems without it. Pages that processes share count in each of them.
     (The children's peak that `getrusage` tells starts from the parent's size and is of no use here.)
+
+    Args:
+        shares: Counts what several processes share in parts, so that it is counted once; slower to sample.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, shares: bool = False) -> None:
         self.pid = pid
+        self.shares = shares
         self.peak_mb = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -104,10 +109,25 @@ class TreeMemory:
 
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_EVERY_S):
-            self.peak_mb = max(self.peak_mb, _tree_mb(self.pid))
+            self.peak_mb = max(self.peak_mb, _shares_mb(self.pid) if self.shares else _tree_mb(self.pid))
 
 
 def _tree_mb(root: int) -> float:
+    pages = _tree_pages(root)
+    return sum(pages.values()) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _shares_mb(root: int) -> float:
+    kilobytes = 0
+    for pid in _tree_pages(root):
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 2**10
+
+
+def _tree_pages(root: int) -> dict[int, int]:
+    """Resident pages of `root` and all processes below it, by process id."""
     parents, pages = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -116,9 +136,9 @@ def _tree_mb(root: int) -> float:
             parents[int(entry.name)] = int(stat[1])
         except (OSError, IndexError):
             continue  # it ended while we looked
-    found, waiting = 0, [root]
+    found, waiting = {}, [root]
     while waiting:
         pid = waiting.pop()
-        found += pages.get(pid, 0)
+        found[pid] = pages.get(pid, 0)
         waiting += [child for child, parent in parents.items() if parent == pid]
-    return found * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return found

@@ -5,7 +5,8 @@
         │          │  ├──< LanguageGuess (by ear, by text) · PrivateSpan · Score
         │          └──  Units (speech tokens on the recording's 80 ms grid)
         └──< Event (speech, music) · Score · Fingerprint ──< Duplicate
-    Page ──< Script ──  Recording (synthetic speech), Turns, Chunks
+    Page ──  PageScores
+      └───< Script ──  Recording (synthetic speech), Turns, Chunks
     Chunk: a view over turns and words; a Document is a recording's or a script's chunks in order
     Drop: whatever was left out, by which step, why, and by how much
 
@@ -27,6 +28,8 @@ UInt32 = Annotated[int, pa.uint32()]
 EVENT_KINDS = ("speech", "singing", "music", "noise")
 PrivateKind = Literal["person", "phone", "email", "card", "account", "iban", "ssn", "passport", "ip", "url"]
 PRIVATE_KINDS: tuple[PrivateKind, ...] = get_args(PrivateKind)
+LLM_PURPOSES = ("rewrite", "question check", "question answer")
+
 CHUNK_ROLES = ("speech", "question", "reasoning", "answer", "text")
 
 
@@ -295,7 +298,12 @@ class QuestionAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """One web page: its main text and the questions it answers itself."""
+    """One web page: its main text and the questions it answers itself.
+
+    Attributes:
+        metadata: Where it was read (``archive`` as the recipe names it, ``offset`` or ``row`` there) and when it was
+            fetched (``date``), where that is known, as canonical JSON.
+    """
 
     id: str
     uri: str
@@ -303,6 +311,52 @@ class Page:
     text: str
     licence: str
     questions: tuple[QuestionAnswer, ...]
+    metadata: str = "{}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageScores:
+    """What was measured of one page's text; `id` is the page's. All ratios are in [0, 1].
+
+    Attributes:
+        topic: The likeliest topic; empty where topics are not measured.
+        topic_probability: Of `topic`.
+        quality: Share of the text-quality rules that the page keeps.
+        text_id: Hash of the text without case, punctuation and spacing: equal for exact duplicates.
+        mean_word_length: Characters.
+        symbol_ratio: Number signs and ellipses for each word.
+        alphabetic_ratio: Of the words, those with a letter.
+        num_stop_words: How many of the eight commonest words of English occur.
+        num_sentences: Stops, question and exclamation marks that end something.
+        bullet_ratio: Of the lines, those that start with a bullet.
+        ellipsis_ratio: Of the lines, those that end with an ellipsis.
+        punctuated_ratio: Of the lines, those that end with a mark that ends a sentence.
+        short_line_ratio: Of the lines, those of at most 30 characters.
+        duplicate_line_ratio: Of the lines, those that stood before.
+        duplicate_character_ratio: Of the characters, those in lines that stood before.
+        top_bigram_ratio: Of the characters of words, those in the pair of words that takes up most.
+        has_placeholder: Holds ``lorem ipsum`` or a curly bracket.
+    """
+
+    id: str
+    topic: str
+    topic_probability: Float32
+    quality: Float32
+    text_id: str
+    num_words: int
+    mean_word_length: Float32
+    symbol_ratio: Float32
+    alphabetic_ratio: Float32
+    num_stop_words: int
+    num_sentences: int
+    bullet_ratio: Float32
+    ellipsis_ratio: Float32
+    punctuated_ratio: Float32
+    short_line_ratio: Float32
+    duplicate_line_ratio: Float32
+    duplicate_character_ratio: Float32
+    top_bigram_ratio: Float32
+    has_placeholder: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +375,7 @@ class Script:
         kind: ``krist`` (the page's knowledge as prose) or ``quest`` (question, reasoning, answer).
         method: ``llm`` or ``template``.
         note: Why the LLM's version was not taken, where it was tried.
+        metadata: Of its page: ``uri``, ``title``, and where and when it was crawled, as canonical JSON.
     """
 
     id: str
@@ -330,6 +385,40 @@ class Script:
     note: str
     licence: str
     segments: tuple[ScriptSegment, ...]
+    metadata: str = "{}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LlmAnswer:
+    """One answer of a language model as a writer, taken or not, kept for reading and for adding up.
+
+    Attributes:
+        purpose: One of `LLM_PURPOSES`.
+        model: Its name.
+        source: What it was given.
+        text: What it made of it.
+        is_taken: Whether it passed its checks.
+        reason: Why not; empty where taken.
+        value: What was measured, where something was.
+        threshold: What it was compared with.
+        detail: For a human reader: the words that were missing, for example.
+        cost: In the currency of the recipe's prices.
+    """
+
+    id: str
+    page_id: str
+    purpose: str
+    model: str
+    source: str
+    text: str
+    is_taken: bool
+    reason: str
+    value: float | None
+    threshold: float | None
+    detail: str
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

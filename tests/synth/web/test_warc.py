@@ -1,43 +1,27 @@
-"""Archives are made here, byte by byte, so that each kind of damage is known exactly."""
+"""Broken records are counted, those beside them are read."""
 
-import base64
-import gzip
-import hashlib
 import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from web_archives import PAGE, http, packed, record
 
 from spelangy.core.errors import Dropped, Quarantined
-from spelangy.synth.warc import Response, read_responses
-
-PAGE = b"<html><body><p>A page.</p></body></html>"
-
-
-def http(body: bytes, *, status: bytes = b"200 OK", kind: bytes = b"text/html", more: bytes = b"") -> bytes:
-    return b"HTTP/1.1 " + status + b"\r\nContent-Type: " + kind + b"\r\n" + more + b"\r\n" + body
+from spelangy.synth.web.source_pages import SourcePage
+from spelangy.synth.web.warc import read_archive
 
 
-def record(block: bytes, *, uri: str = "http://x.org/", digest: str | None = None, length: int | None = None) -> bytes:
-    digest = digest or "sha1:" + base64.b32encode(hashlib.sha1(block).digest()).decode()
-    head = (
-        "WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
-        f"WARC-Target-URI: {uri}\r\nWARC-Block-Digest: {digest}\r\nContent-Length: {length or len(block)}\r\n\r\n"
-    )
-    return head.encode() + block + b"\r\n\r\n"
-
-
-def read(tmp_path: Path, data: bytes, **options: int) -> tuple[list[Response], list[Dropped]]:
+def read(tmp_path: Path, data: bytes, **options: int) -> tuple[list[SourcePage], list[Dropped]]:
     path = tmp_path / "a.warc"
     path.write_bytes(data)
-    found = list(read_responses(path, **options))
-    return [r for r in found if isinstance(r, Response)], [d for d in found if isinstance(d, Dropped)]
+    found = list(read_archive(path, **options))
+    return [r for r in found if isinstance(r, SourcePage)], [d for d in found if isinstance(d, Dropped)]
 
 
 def test_reads_plain_and_gzip_alike_and_unwraps_bracketed_uris(tmp_path: Path) -> None:
     records = [record(http(PAGE), uri="<http://x.org/1>"), record(http(PAGE), uri="http://x.org/2")]
-    for data in (b"".join(records), b"".join(map(gzip.compress, records))):
+    for data in (b"".join(records), b"".join(map(packed, records))):
         responses, drops = read(tmp_path, data)
         assert [response.uri for response in responses] == ["http://x.org/1", "http://x.org/2"]
         assert responses[0].html == PAGE.decode() and not drops
@@ -53,7 +37,7 @@ def test_reads_plain_and_gzip_alike_and_unwraps_bracketed_uris(tmp_path: Path) -
         (record(b"no head at all"), "bad HTTP", None),
         (record(http(b"not gzip", more=b"Content-Encoding: gzip\r\n")), "bad HTTP", None),
         (record(http(b"a" * 5000)), "oversized record", 5064),
-        (record(http(gzip.compress(b"a" * 50_000), more=b"Content-Encoding: gzip\r\n")), "oversized record", 4097),
+        (record(http(packed(b"a" * 50_000), more=b"Content-Encoding: gzip\r\n")), "oversized record", 4097),
     ],
 )
 def test_a_bad_record_is_one_counted_drop_between_good_ones(
@@ -77,7 +61,7 @@ def test_digests_of_unknown_kinds_say_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["head", "body", "checksum"])
 def test_reading_resumes_after_a_bad_gzip_member(tmp_path: Path, damage: str) -> None:
-    members = [gzip.compress(record(http(PAGE + os.urandom(300)), uri=f"http://x.org/{i}")) for i in range(5)]
+    members = [packed(record(http(PAGE + os.urandom(300)), uri=f"http://x.org/{i}")) for i in range(5)]
     bad = bytearray(members[2])
     at = {"head": 4, "body": len(bad) // 2, "checksum": len(bad) - 6}[damage]
     bad[at : at + 4] = bytes(byte ^ 0x5A for byte in bad[at : at + 4])
@@ -126,13 +110,43 @@ def test_charsets(tmp_path: Path, body: bytes, more: bytes) -> None:
     assert "Café" in response.html and "\x00" not in response.html
 
 
-def test_real_archives_good_and_broken() -> None:
-    data = Path(os.environ.get("SPELANGY_DATA", Path(__file__).parents[3] / "shared" / "data")) / "warc"
-    if not data.is_dir():
-        pytest.skip("no sample archives: set SPELANGY_DATA")
+def test_real_archives_good_and_broken(data_folder: Path) -> None:
+    data = data_folder / "warc"
     counts = {
-        path.name: Counter(map(type, read_responses(path))) for path in sorted(data.rglob("*arc*")) if path.is_file()
+        path.name: Counter(map(type, read_archive(path))) for path in sorted(data.rglob("*arc*")) if path.is_file()
     }
-    assert counts["sample-0000.warc.gz"] == {Response: 22}
-    assert counts["sample-0001.warc.gz"] == {Response: 15}
-    assert counts["example-trunc.warc"][Response] == 0 and counts["example-trunc.warc"].total() == 2
+    assert counts["sample-0000.warc.gz"] == {SourcePage: 22}
+    assert counts["sample-0001.warc.gz"] == {SourcePage: 15}
+    assert counts["example-trunc.warc"][SourcePage] == 0 and counts["example-trunc.warc"].total() == 2
+    assert counts["example-bad-non-chunked.warc.gz"] == {SourcePage: 1}
+    assert counts["example.arc.gz"] == {Quarantined: 1}
+
+
+def test_what_is_not_admitted_is_counted_and_nothing_of_it_is_decoded(tmp_path: Path) -> None:
+    def admit(uri: str) -> None:
+        if "bad" in uri:
+            raise Dropped("denied site", detail="bad.org")
+
+    path = tmp_path / "a.warc"
+    path.write_bytes(record(b"no HTTP at all", digest="sha1:" + "A" * 32, uri="http://bad.org/") + record(http(PAGE)))
+    drop, page = read_archive(path, admit=admit)
+    assert isinstance(drop, Dropped) and drop.reason == "denied site"
+    assert drop.detail == "a.warc at byte 0: http://bad.org/ bad.org"
+    assert isinstance(page, SourcePage)
+
+
+def test_a_page_says_where_it_was_read(tmp_path: Path) -> None:
+    first = packed(record(http(PAGE)))
+    (tmp_path / "a.warc.gz").write_bytes(first + packed(record(http(PAGE), more="WARC-Date: 2024-02-29T12:00:00Z\r\n")))
+    one, two = read_archive(tmp_path / "a.warc.gz", uri="crawl/a.warc.gz")
+    assert isinstance(one, SourcePage) and isinstance(two, SourcePage)
+    assert one.metadata == {"archive": "crawl/a.warc.gz", "offset": 0}
+    assert two.metadata == {"archive": "crawl/a.warc.gz", "offset": len(first), "date": "2024-02-29T12:00:00Z"}
+
+
+def test_a_body_cut_short_without_a_digest_is_no_page(tmp_path: Path) -> None:
+    whole = record(http(PAGE), digest="none:x")
+    responses, drops = read(tmp_path, whole[:-20])
+    assert not responses
+    assert [drop.reason for drop in drops] == ["bad digest"]
+    assert drops[0].detail.endswith("the end is missing")
