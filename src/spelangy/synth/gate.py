@@ -82,17 +82,23 @@ def check_faithful(source: str, rewritten: str, *, limits: GateLimits = DEFAULT_
             ``"new numbers"``, ``"entities"``, ``"new entities"``, ``"negations"``, ``"words"`` or ``"new words"``.
     """
     _check_length(source, rewritten, limits)
-    _check_form(source, rewritten)
-    probability = english_probability(rewritten)
-    if probability < limits.min_english_probability:
-        raise Dropped("not English", value=probability, threshold=limits.min_english_probability)
-    _check_overlap("numbers", numbers(source), numbers(rewritten), limits.min_number_recall)
-    _check_overlap("new numbers", numbers(rewritten), numbers(source), limits.min_number_precision)
-    _check_overlap("entities", entities(source), _words(rewritten), limits.min_entity_recall)
-    _check_overlap("new entities", entities(rewritten), _words(source), limits.min_entity_precision)
+    check_form(source, rewritten)
+    english_enough(rewritten, limits.min_english_probability)
+    before, after = numbers(source), numbers(rewritten)
+    _check_overlap("numbers", before, after, limits.min_number_recall)
+    _check_overlap("new numbers", after, before, limits.min_number_precision)
+    _check_overlap("entities", entities(source), named_words(rewritten), limits.min_entity_recall)
+    _check_overlap("new entities", entities(rewritten), named_words(source), limits.min_entity_precision)
     _check_negations(source, rewritten)
     _check_overlap("words", _content_words(source), _content_words(rewritten), limits.min_word_recall)
     _check_overlap("new words", _content_words(rewritten), _content_words(source), limits.min_word_precision)
+
+
+def english_enough(text: str, threshold: float = DEFAULT_LIMITS.min_english_probability) -> None:
+    """Raises `Dropped` (``"not English"``) when `text` is English with less than this probability."""
+    probability = english_probability(text)
+    if probability < threshold:
+        raise Dropped("not English", value=probability, threshold=threshold)
 
 
 def is_boilerplate(text: str) -> bool:
@@ -126,7 +132,8 @@ def _bare(word: str) -> str:
     return re.sub(r"['’]s?$", "", word).lower()
 
 
-def _words(text: str) -> frozenset[str]:
+def named_words(text: str) -> frozenset[str]:
+    """All words of `text` as `entities` writes them, and the parts of those with hyphens."""
     written = {_bare(word) for word in re.findall(r"\w[\w'’-]*", text)}
     return frozenset(written | {part for word in written for part in word.split("-")})
 
@@ -143,7 +150,7 @@ def _check_length(source: str, rewritten: str, limits: GateLimits) -> None:
         raise Dropped("length", value=ratio, threshold=limits.max_length_ratio)
 
 
-def _check_form(source: str, rewritten: str) -> None:
+def check_form(source: str, rewritten: str) -> None:
     """Mark-up and leakage always count; boilerplate words only when the source, being about them, has them not."""
     for reason, pattern in (("markup", _MARKUP), ("leakage", _LEAKAGE), ("boilerplate", _BOILERPLATE)):
         match = pattern.search(rewritten)

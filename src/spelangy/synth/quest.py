@@ -19,6 +19,7 @@ from spelangy.core.hashing import record_id
 from spelangy.core.random import stream
 from spelangy.core.records import Page, Script, ScriptSegment
 from spelangy.core.sentences import sentences
+from spelangy.synth.page_metadata import about
 from spelangy.synth.short_answers import short_answer
 from spelangy.synth.speakable import speakable
 
@@ -128,7 +129,7 @@ def check_question(question: str) -> None:
 
 def _is_dangling(question: str, words: Sequence[str]) -> bool:
     """A pronoun is settled by a noun before it; ``that`` also opens clauses, and ``it`` may be empty before ``to``."""
-    if _CONTENT_AFTER_THAT.search(question) and words[0] in _WH and len(_content(question)) >= 2:
+    if _CONTENT_AFTER_THAT.search(question) and words[0] in _WH and len(content_words(question)) >= 2:
         words = [word for word in words if word not in ("that", "those")]
     for place, word in enumerate(words):
         is_empty_it = word == "it" and {"to", "when", "that", "if"} & set(words[place:])
@@ -155,15 +156,30 @@ def quest_script(page: Page, question: MinedQuestion, *, seed: int = 0) -> Scrip
     if not answer:
         raise Dropped("no short answer", detail=question.question)
     _check_answer(answer, support)
+    reasoning = [part for text in support for part in sentences(closed(speakable(text)))]
+    return reasoned_script(page, question, reasoning, answer, method="template", seed=seed)
+
+
+def reasoned_script(
+    page: Page,
+    question: MinedQuestion,
+    reasoning: Sequence[str],
+    answer: str,
+    *,
+    method: Literal["template", "llm"],
+    seed: int,
+) -> Script:
+    """The script of a question whose reasoning and answer are settled; `reasoning` is a list of speakable sentences."""
     script_id = record_id("quest", page.id, normalised_words(question.question), seed)
     return Script(
         id=script_id,
         page_id=page.id,
         kind="quest",
-        method="template",
+        method=method,
         note=f"origin: {question.origin}",
         licence=page.licence,
-        segments=_segments(question.question, support, answer, stream(seed, script_id, "wording")),
+        segments=_segments(question.question, reasoning, answer, stream(seed, script_id, "wording")),
+        metadata=about(page),
     )
 
 
@@ -172,11 +188,11 @@ def _support(page: Page, question: MinedQuestion) -> list[str]:
 
     A question without a stated answer needs one sentence that is plainly about it: its answer will be read off there.
     """
-    asked, answer = _content(question.question), _answer_words(question.answer)
+    asked, answer = content_words(question.question), answer_words(question.answer)
     floor = MIN_SUPPORT_RATIO if question.answer else ENOUGH_SUPPORT_RATIO
     best: tuple[bool, float, list[str]] = (False, -1.0, [])
     for window in _windows(_candidates(page, question), MAX_SUPPORT_SENTENCES if question.answer else 1):
-        is_grounded, ratio = _held(answer, window) >= MIN_GROUNDING_RATIO, _held(asked, window)
+        is_grounded, ratio = held(answer, window) >= MIN_GROUNDING_RATIO, held(asked, window)
         is_enough = best[0] and best[1] >= ENOUGH_SUPPORT_RATIO and not _opens_with_pronoun(best[2][0])
         if is_enough and len(window) > len(best[2]):
             break
@@ -210,20 +226,20 @@ def _check_answer(answer: str, support: Sequence[str]) -> None:
     num_words = len(answer.split())
     if num_words > MAX_ANSWER_WORDS:
         raise Dropped("answer length", value=num_words, threshold=MAX_ANSWER_WORDS)
-    ratio = _held(_answer_words(answer), support)
+    ratio = held(answer_words(answer), support)
     if ratio < MIN_GROUNDING_RATIO:
         raise Dropped("answer not grounded", value=ratio, threshold=MIN_GROUNDING_RATIO, detail=answer)
 
 
 def _segments(
-    question: str, support: Sequence[str], answer: str, draw: np.random.Generator
+    question: str, said_before: Sequence[str], answer: str, draw: np.random.Generator
 ) -> tuple[ScriptSegment, ...]:
     asked = f"{speakable(question).rstrip('?.! ')}?"
     introduction = _INTRODUCTIONS[draw.integers(len(_INTRODUCTIONS))]
     said = _inline(speakable(answer))
     wordings = _LONG_ANSWERS if len(said.split()) > _LONG_ANSWER_WORDS else _ANSWERS
     concluded = wordings[draw.integers(len(wordings))].format(said)
-    reasoning = [introduction, *(part for text in support for part in sentences(_closed(speakable(text))))]
+    reasoning = [introduction, *said_before]
     return (
         ScriptSegment(role="question", text=asked),
         *(ScriptSegment(role="reasoning", text=text) for text in reasoning),
@@ -231,7 +247,8 @@ def _segments(
     )
 
 
-def _closed(text: str) -> str:
+def closed(text: str) -> str:
+    """`text` with a mark at its end."""
     return text if text.endswith((".", "?", "!")) else f"{text.rstrip(',;:')}."
 
 
@@ -254,13 +271,14 @@ def _spoken_words(text: str) -> tuple[str, ...]:
     return normalised_words(speakable(text))
 
 
-def _content(text: str) -> frozenset[str]:
+def content_words(text: str) -> frozenset[str]:
+    """Stems of the words that carry meaning, as they are spoken."""
     return frozenset(_stem(word) for word in _spoken_words(text) if word not in _STOP)
 
 
-def _answer_words(answer: str) -> frozenset[str]:
+def answer_words(answer: str) -> frozenset[str]:
     """Content words of an answer; all its words where it is made of small ones (``do``, ``about one``)."""
-    return _content(answer) or frozenset(_stem(word) for word in _spoken_words(answer))
+    return content_words(answer) or frozenset(_stem(word) for word in _spoken_words(answer))
 
 
 def _stem(word: str) -> str:
@@ -268,7 +286,7 @@ def _stem(word: str) -> str:
     return _ENDING.sub("", word)
 
 
-def _held(words: frozenset[str], texts: Sequence[str]) -> float:
+def held(words: frozenset[str], texts: Sequence[str]) -> float:
     """Share of `words` that `texts` hold together."""
     present = {_stem(word) for text in texts for word in _spoken_words(text)}
     return len(words & present) / max(1, len(words))

@@ -1,85 +1,73 @@
-"""Steps ``pages``, ``krist`` and ``quest``: web archives → pages → what will be spoken of them.
+"""Steps ``krist`` and ``quest``: pages without evaluation questions → what will be spoken of them.
 
-Evaluation questions are kept out here, before an LLM or a synthesiser is paid: a line or a script that holds one of
-them is dropped and counted.
+Whatever a language model answered is kept in the table ``answers``, with the reason where it was not taken, and its
+tokens and cost add up in the table's lineage.
 """
 
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-import pyarrow as pa
-
-from spelangy.backends.load import create, identity
-from spelangy.backends.protocols import LanguageModel
-from spelangy.core.contamination import QuestionIndex
-from spelangy.core.errors import Dropped, Quarantined
+from spelangy.backends.load import create, describe, identity
+from spelangy.core.errors import Dropped
 from spelangy.core.hashing import record_id
 from spelangy.core.random import uniform
-from spelangy.core.records import Page, Script, ScriptSegment
+from spelangy.core.records import LlmAnswer, Page, Script, ScriptSegment
 from spelangy.core.schema import from_rows
 from spelangy.core.sentences import sentences
-from spelangy.engine.step import Inputs, Item, Produced, TableStep
-from spelangy.store.inputs import find_inputs
+from spelangy.core.settings import BackendChoice
+from spelangy.engine.step import Item, Produced, TableStep
 from spelangy.synth.config import KristSettings, QuestSettings, SynthSettings
-from spelangy.synth.extract import page_from_html
-from spelangy.synth.krist import krist_prompt, krist_script
-from spelangy.synth.quest import mine_questions, quest_script
-from spelangy.synth.speakable import speakable
-from spelangy.synth.warc import read_responses
+from spelangy.synth.contaminated import Drops, QuestionGate, gate_of
+from spelangy.synth.krist import krist_script
+from spelangy.synth.page_metadata import about
+from spelangy.synth.prompts import prompt
+from spelangy.synth.quest import MinedQuestion, check_question, mine_questions, quest_script
+from spelangy.synth.quest_writing import valid_questions, written_scripts
+from spelangy.synth.writer import Writer
+from spelangy.synth.written import Asked, texts_of, written_totals
 
-CONTAMINATED = "holds an evaluation question"
+PAGES = "gate/pages"
 
 
-class ReadPages:
-    """The usable pages of one archive."""
+@dataclass(frozen=True)
+class WriterChoice:
+    """Which language model writes for a step, and for which share of its pages."""
 
-    def __call__(self, item: Item) -> Produced:
-        path = Path(item["path"])
-        if not path.is_file():
-            raise Quarantined("not found", detail=item["uri"])
-        pages: dict[str, Page] = {}
-        drops: list[tuple[str, Dropped, float]] = []
-        for response in read_responses(path):
-            if isinstance(response, Dropped):
-                drops.append((item["id"], response, 0.0))
-                continue
-            try:
-                page = page_from_html(response.html, response.uri)
-            except Dropped as dropped:
-                dropped.detail = f"{response.uri} {dropped.detail}".strip()
-                drops.append((item["id"], dropped, 0.0))
-                continue
-            if page.id in pages:
-                drops.append((page.id, Dropped("exact duplicate", detail=page.uri), 0.0))
-            pages.setdefault(page.id, page)
-        return Produced(records={"pages": list(pages.values())}, drops=drops)
+    choice: BackendChoice | None
+    share: float
+    root: str
+
+    def writer(self) -> Writer | None:
+        """The model, loaded, its answers kept in the store at `root`."""
+        return Writer(create("llm", self.choice), self.root) if self.choice else None
 
 
 class WriteKrist:
     """One page's knowledge as prose."""
 
-    def __init__(self, settings: KristSettings, gate: "QuestionGate", seed: int) -> None:
+    def __init__(self, settings: KristSettings, gate: QuestionGate, root: str, seed: int) -> None:
         self.settings = settings
         self.gate = gate
-        self.llm: LanguageModel | None = create("llm", settings.llm) if settings.llm else None
+        self.writer = WriterChoice(settings.llm, settings.llm_share, root).writer()
         self.seed = seed
 
     def __call__(self, item: Item) -> Produced:
         (page,) = from_rows([item], Page)
-        text, drops = _without_questions(page, self.gate)
-        script = krist_script(replace(page, text=text), self._llm_for(page))
-        # A model may put back what was taken out, and a question may stand across two lines.
-        self.gate.check("\n".join(segment.text for segment in script.segments))
-        self.gate.check(text)
-        return Produced(records={"scripts": [script], "texts": [text_document(page, text)]}, drops=drops)
+        is_offered = uniform(self.seed, page.id, "krist llm") < self.settings.llm_share
+        written = krist_script(page, self.writer if is_offered else None)
+        drops: Drops = []
+        try:
+            self.gate.check(texts_of(written.script.segments))  # a model may put back what was taken out
+            scripts = [written.script]
+        except Dropped as dropped:
+            scripts, drops = [], [(page.id, dropped, 0.0)]
+        return Produced(
+            records={"scripts": scripts, "texts": [text_document(page)], "answers": list(written.answers)}, drops=drops
+        )
 
-    def _llm_for(self, page: Page) -> LanguageModel | None:
-        return self.llm if uniform(self.seed, page.id, "krist llm") < self.settings.llm_share else None
 
-
-def text_document(page: Page, text: str) -> Script:
+def text_document(page: Page) -> Script:
     """The page's prose as it is written, to be read and not spoken: keeps the LM's text ability."""
     return Script(
         id=record_id("text", page.id),
@@ -88,131 +76,150 @@ def text_document(page: Page, text: str) -> Script:
         method="template",
         note="",
         licence=page.licence,
-        segments=tuple(ScriptSegment(role="text", text=sentence) for sentence in sentences(text)),
+        segments=tuple(ScriptSegment(role="text", text=sentence) for sentence in sentences(page.text)),
+        metadata=about(page),
     )
-
-
-def _without_questions(page: Page, gate: "QuestionGate") -> tuple[str, list[tuple[str, Dropped, float]]]:
-    kept, drops = [], []
-    for line in page.text.split("\n"):
-        try:
-            gate.check(line)
-            kept.append(line)
-        except Dropped as dropped:
-            drops.append((page.id, dropped, 0.0))
-    return "\n".join(kept), drops
 
 
 class WriteQuest:
     """One page's questions, each with reasoning and answer."""
 
-    def __init__(self, settings: QuestSettings, gate: "QuestionGate", seed: int) -> None:
+    def __init__(self, settings: QuestSettings, gate: QuestionGate, root: str, seed: int) -> None:
         self.settings = settings
         self.gate = gate
+        self.writer = WriterChoice(settings.llm, settings.llm_share, root).writer()
         self.seed = seed
 
     def __call__(self, item: Item) -> Produced:
         (page,) = from_rows([item], Page)
-        scripts: list[Script] = []
-        drops: list[tuple[str, Dropped, float]] = []
-        for mined in mine_questions(page):
-            try:
-                script = quest_script(page, mined, seed=self.seed)
-                self._check(script, len(scripts))
-                scripts.append(script)
-            except Dropped as dropped:
-                dropped.detail = dropped.detail or mined.question
-                drops.append((page.id, dropped, 0.0))
-        return Produced(records={"scripts": scripts}, drops=drops)
-
-    def _check(self, script: Script, num_before: int) -> None:
-        self.gate.check("\n".join(segment.text for segment in script.segments))
-        if num_before >= self.settings.max_per_page:
-            raise Dropped("enough of this page", value=num_before + 1, threshold=self.settings.max_per_page)
+        is_offered = uniform(self.seed, page.id, "quest llm") < self.settings.llm_share
+        return _QuestPage(self, page, self.writer if is_offered else None).produced()
 
 
-@dataclass(frozen=True)
-class QuestionGate:
-    """Keeps evaluation questions out of training text.
+class _QuestPage:
+    """The questions of one page, taken in the page's order until there are enough."""
 
-    Attributes:
-        grade: ``whole``: only questions found word for word; ``partial``: six of their words in a row, too.
-    """
+    def __init__(self, worker: WriteQuest, page: Page, writer: Writer | None) -> None:
+        self.worker = worker
+        self.page = page
+        self.writer = writer
+        self.asked = Asked(page.id, writer.name if writer else "")
+        self.scripts: list[Script] = []
+        self.drops: Drops = []
 
-    questions: tuple[str, ...]
-    grade: Literal["whole", "partial"]
+    def produced(self) -> Produced:
+        waiting = [mined for mined in mine_questions(self.page) if self._passes(mined, self._check_question)]
+        most = self.worker.settings.max_per_page
+        while waiting and len(self.scripts) < most:
+            wave, waiting = waiting[: most - len(self.scripts)], waiting[most - len(self.scripts) :]
+            self._write(wave)
+        for mined in waiting:
+            self._drop(mined, Dropped("enough of this page", value=most + 1, threshold=most))
+        return Produced(records={"scripts": self.scripts, "answers": self.asked.answers}, drops=self.drops)
 
-    def check(self, text: str) -> None:
-        """Raises `Dropped` when `text` holds one of the questions, as it is written or as it is spoken."""
-        counted = ("whole",) if self.grade == "whole" else ("whole", "partial")
-        for index in _indices(self.questions):
-            for hit in index.hits(text):
-                if hit.grade in counted:
-                    raise Dropped(CONTAMINATED, value=hit.num_words, threshold=index.min_n, detail=hit.question)
+    def _check_question(self, mined: MinedQuestion) -> None:
+        """Before anything is paid."""
+        check_question(mined.question)
+        self.worker.gate.check(mined.question)
+
+    def _write(self, wave: list[MinedQuestion]) -> None:
+        written: list[Script | None] = [None] * len(wave)
+        if self.writer:
+            verdicts = valid_questions(self.page, wave, self.writer, self.asked)
+            for mined, verdict in zip(wave, verdicts, strict=True):
+                if verdict:
+                    self._drop(mined, verdict)
+            wave = [mined for mined, verdict in zip(wave, verdicts, strict=True) if verdict is None]
+            written = written_scripts(self.page, wave, self.writer, self.asked, self.worker.seed)
+        for mined, script in zip(wave, written, strict=True):
+            self._passes(mined, partial(self._take, script))
+
+    def _take(self, written: Script | None, mined: MinedQuestion) -> None:
+        script = written or quest_script(self.page, mined, seed=self.worker.seed)
+        self.worker.gate.check(texts_of(script.segments))
+        self.scripts.append(script)
+
+    def _passes(self, mined: MinedQuestion, check: Callable[[MinedQuestion], None]) -> bool:
+        try:
+            check(mined)
+        except Dropped as dropped:
+            self._drop(mined, dropped)
+            return False
+        return True
+
+    def _drop(self, mined: MinedQuestion, dropped: Dropped) -> None:
+        dropped.detail = dropped.detail or mined.question
+        self.drops.append((self.page.id, dropped, 0.0))
 
 
-@cache
-def _indices(questions: tuple[str, ...]) -> tuple[QuestionIndex, QuestionIndex]:
-    """Written and spoken forms apart, so that a question's own other form never makes its words look common.
-
-    ``in 1852`` stands in no script, ``in eighteen fifty-two`` may.
-    """
-    return QuestionIndex(questions), QuestionIndex(map(speakable, questions))
-
-
-def pages_step(settings: SynthSettings) -> TableStep:
-    """The pages of the recipe's web archives."""
-    found = find_inputs(settings.pages, suffixes=(".warc", ".warc.gz"))
-    return TableStep(
-        name="pages",
-        version=1,
-        config={"archives": [entry.id for entry in found]},
-        listing=("archives",),
-        outputs={"pages": Page},
-        items=lambda _: pa.table({name: [getattr(entry, name) for entry in found] for name in ("id", "uri", "path")}),
-        worker=lambda _: ReadPages,
-        shard_items=1,
-    )
-
-
-def krist_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
+def krist_step(settings: SynthSettings, questions: str, root: str, seed: int) -> TableStep:
     """A Krist script a page to be spoken, and beside it the page's prose as a text-only document.
 
     Args:
         questions: Name of the table of evaluation questions to keep out, column ``question``.
+        root: The store's root, where a language model's answers are kept.
     """
-    krist = settings.krist
-    llm = {"llm": identity("llm", krist.llm), "share": krist.llm_share, "prompt": krist_prompt()} if krist.llm else {}
-    return TableStep(
-        name="krist",
-        version=2,
-        config={**llm, "contamination": settings.gate.grade},
-        inputs=("pages",),
-        shared=(questions,),
-        outputs={"scripts": Script, "texts": Script},
-        items=lambda inputs: inputs.table("pages"),
-        worker=lambda inputs: partial(WriteKrist, krist, _gate(inputs, questions, settings), seed),
+    return _writing_step(
+        "krist",
+        settings,
+        questions,
+        WriterChoice(settings.krist.llm, settings.krist.llm_share, root),
+        outputs={"scripts": Script, "texts": Script, "answers": LlmAnswer},
+        prompts=("rewrite",),
+        config={},
+        worker=lambda gate: partial(WriteKrist, settings.krist, gate, root, seed),
         seed=seed,
-        loads_model=krist.llm is not None,
-        shard_items=64,
     )
 
 
-def quest_step(settings: SynthSettings, questions: str, seed: int) -> TableStep:
-    """Quest scripts of all pages. `questions` as in `krist_step`."""
-    return TableStep(
-        name="quest",
-        version=2,
-        config={**settings.quest.model_dump(), "contamination": settings.gate.grade},
-        inputs=("pages",),
-        shared=(questions,),
-        outputs={"scripts": Script},
-        items=lambda inputs: inputs.table("pages"),
-        worker=lambda inputs: partial(WriteQuest, settings.quest, _gate(inputs, questions, settings), seed),
+def quest_step(settings: SynthSettings, questions: str, root: str, seed: int) -> TableStep:
+    """Quest scripts of all pages. `questions` and `root` as in `krist_step`."""
+    return _writing_step(
+        "quest",
+        settings,
+        questions,
+        WriterChoice(settings.quest.llm, settings.quest.llm_share, root),
+        outputs={"scripts": Script, "answers": LlmAnswer},
+        prompts=("question_check", "question_answer"),
+        config={"max_per_page": settings.quest.max_per_page},
+        worker=lambda gate: partial(WriteQuest, settings.quest, gate, root, seed),
         seed=seed,
-        shard_items=256,
     )
 
 
-def _gate(inputs: Inputs, table: str, settings: SynthSettings) -> QuestionGate:
-    return QuestionGate(tuple(inputs.table(table)["question"].to_pylist()), settings.gate.grade)
+def _writing_step(
+    name: str,
+    settings: SynthSettings,
+    questions: str,
+    writer: WriterChoice,
+    *,
+    outputs: dict[str, type],
+    prompts: tuple[str, ...],
+    config: dict[str, object],
+    worker: Callable[[QuestionGate], Callable[[], WriteKrist | WriteQuest]],
+    seed: int,
+) -> TableStep:
+    """A model in this process gets processes of its own; one behind a server as many threads as it takes."""
+    llm, concurrency = {}, 1
+    if writer.choice:
+        llm = {
+            "llm": identity("llm", writer.choice),
+            "share": writer.share,
+            "prompts": {name: prompt(name) for name in prompts},
+        }
+        concurrency = describe("llm", writer.choice).concurrency
+    return TableStep(
+        name=name,
+        version=3,
+        config={**llm, **config, "contamination": settings.gate.grade},
+        inputs=(PAGES,),
+        shared=(questions,),
+        outputs=outputs,
+        items=lambda inputs: inputs.table(PAGES),
+        worker=lambda inputs: worker(gate_of(inputs, questions, settings.gate)),
+        seed=seed,
+        summary=written_totals,
+        loads_model=writer.choice is not None and concurrency == 1,
+        in_flight=concurrency,
+        shard_items=max(64, 8 * concurrency),
+    )

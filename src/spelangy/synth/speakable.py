@@ -12,6 +12,8 @@ The stages run until nothing changes, so `speakable(speakable(x)) == speakable(x
 
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 
 from spelangy.synth.spoken_numbers import MONTHS, fraction, number_words, ordinal_words, say_numbers, year_words
 from spelangy.synth.spoken_symbols import (
@@ -33,11 +35,13 @@ _MONTH = "|".join(MONTHS)
 _KEPT = frozenset(" .,;:?!'\"-")
 
 
+@lru_cache(maxsize=1024)
 def speakable(text: str) -> str:
     """`text` as it is read aloud.
 
     Keeps every number and every word; takes out URLs, mail addresses, bracketed reference marks (``[3]``) and mark-up.
-    Pure, and idempotent on its own output. Several lines become one, each a sentence.
+    Pure, and idempotent on its own output. Several lines become one, each a sentence. Cached: a paragraph is asked for
+    by the gate, the script and the question that is made of it.
     """
     starts_small = text.lstrip()[:1].islower()
     for _ in range(MAX_PASSES):
@@ -146,7 +150,7 @@ def _compose(text: str) -> str:
     text = _POWER.sub(lambda match: f" to the power of {match[1].translate(_SUPERSCRIPTS)} ", text)
     text = re.sub(r"(?<=[A-Za-z])²", " squared", re.sub(r"(?<=[A-Za-z])³", " cubed", text))
     text = re.sub(r"(?<=[^\W\d_])([⁰-⁹¹²³]+)", r" \1", text)
-    return "".join(_plain_digit(char) for char in unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", text).translate(_PLAIN_DIGITS)
 
 
 def _plain_digit(char: str) -> str:
@@ -156,6 +160,20 @@ def _plain_digit(char: str) -> str:
         return str(unicodedata.decimal(char))
     value = unicodedata.numeric(char)
     return f" {int(value)} " if value == int(value) and not char.isalpha() else char
+
+
+class _ByCharacter(dict[int, str]):
+    """A table for `str.translate` that a function fills as characters turn up: twenty times a call a character."""
+
+    def __init__(self, function: Callable[[str], str]) -> None:
+        self.function = function
+
+    def __missing__(self, code: int) -> str:
+        self[code] = self.function(chr(code))
+        return self[code]
+
+
+_PLAIN_DIGITS = _ByCharacter(_plain_digit)
 
 
 def _vulgar(match: re.Match[str]) -> str:
@@ -299,8 +317,11 @@ _TIDY = (
 )
 
 
+_SAYABLE = _ByCharacter(lambda char: char if char.isalpha() or char in _KEPT else " ")
+
+
 def _characters(text: str) -> str:
-    text = "".join(char if char.isalpha() or char in _KEPT else " " for char in text)
+    text = text.translate(_SAYABLE)
     for pattern, replacement in _TIDY:
         text = pattern.sub(replacement, text)
     return text.strip()
