@@ -1,5 +1,7 @@
-"""Scripts to sound: chunks tile their recording on the frame grid, one loudness, voices drawn by id."""
+"""Scripts to sound: chunks tile their recording on the frame grid, one loudness, voices drawn by id, heard again."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,18 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spelangy.backends.protocols import SpeechSynthesizer
+from spelangy.backends.load import create as create_real
+from spelangy.backends.protocols import Audio, RecognizedClip, SpeechSynthesizer
 from spelangy.core.contamination import normalised_words
 from spelangy.core.errors import Dropped
-from spelangy.core.records import Chunk, Recording, Script, ScriptSegment, Turn
+from spelangy.core.records import Chunk, Recording, Score, Script, ScriptSegment, Turn
 from spelangy.core.settings import BackendChoice
 from spelangy.core.spans import FRAME_SAMPLES, Span
 from spelangy.engine.step import Produced
 from spelangy.store.audio import AudioStore
-from spelangy.synth import speak
-from spelangy.synth.config import SynthSettings, VoiceSettings
-from spelangy.synth.speak import PEAK_LIMIT, Speak, at_loudness, draw_voice, to_whole_frames
-from spelangy.testing_fakes import FakeRecognizer, FakeSynthesizer
+from spelangy.synth import round_trip, voices
+from spelangy.synth.config import AugmentSettings, RoundTripSettings, SynthSettings, VoiceSettings
+from spelangy.synth.round_trip import word_error_rate
+from spelangy.synth.speak import Speak, speech_step, to_whole_frames
+from spelangy.synth.voices import PEAK_LIMIT, at_loudness, draw_voice
+from spelangy.testing_fakes import FakeLanguageIdentifier, FakeRecognizer, FakeSynthesizer
 from tiny_run import TinyRun
 
 VOICES = tuple(
@@ -44,7 +49,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[BackendChoice]:
         noted.append(choice)
         return FakeSynthesizer()
 
-    monkeypatch.setattr(speak, "create", create)
+    monkeypatch.setattr(voices, "create", create)
     return noted
 
 
@@ -205,3 +210,187 @@ def test_equal_scripts_give_equal_bytes(audio: AudioStore) -> None:
     assert first.records == again.records
     turns: list[Turn] = list(first.records["turns"])
     assert turns[0].span == Span(0, turns[0].end)
+
+
+# ---------------------------------------------------------------------------------------------------- rates, accents
+
+
+def test_a_speaker_s_name_tells_accent_and_rate_apart() -> None:
+    plain = VoiceSettings(tts=BackendChoice(name="fake"), voice="alto")
+    names = [plain.model_copy(update=update).speaker for update in ({}, {"rate": 1.2}, {"accent": "en-GB"})]
+    assert names == ["fake:alto", "fake:alto@1.2", "fake:alto:en-GB"]
+    assert plain.model_copy(update={"rate": 0.8, "accent": "en-GB"}).speaker == "fake:alto:en-GB@0.8"
+
+
+def test_a_voice_speaks_at_its_rate(audio: AudioStore) -> None:
+    def one_voice(rate: float) -> SynthSettings:
+        return SynthSettings(voices=(VoiceSettings(tts=BackendChoice(name="fake"), voice="alto", rate=rate),))
+
+    slow, quick = (spoken(a_script("Extraordinarily"), audio, one_voice(rate)) for rate in (1.0, 2.0))
+    assert quick.records["recordings"][0].num_samples < 0.8 * slow.records["recordings"][0].num_samples
+    assert quick.records["chunks"][0].speaker == "fake:alto@2"
+
+
+def test_who_the_voices_are_is_told_with_the_recording(audio: AudioStore) -> None:
+    british = VOICES[0].model_copy(update={"accent": "en-GB", "sex": "female"})
+    produced = spoken(a_script("One."), audio, SETTINGS.model_copy(update={"voices": (british,)}))
+    told = {"voices": {"fake:alto:en-GB": {"accent": "en-GB", "sex": "female"}}}
+    assert json.loads(produced.records["recordings"][0].metadata) == told
+    assert produced.records["chunks"][0].metadata == produced.records["recordings"][0].metadata
+    assert spoken(a_script("One."), audio).records["recordings"][0].metadata == "{}"
+
+
+# ------------------------------------------------------------------------------------------------------- round trip
+
+
+class ListensToOne(FakeRecognizer):
+    """Hears nothing of what the voice `deaf_to` says, nor of what the other one says of `never`; notes its calls."""
+
+    def __init__(self, deaf_to: str = "", never: str = "", fails_on: str = "") -> None:
+        super().__init__()
+        self.deaf_to, self.never, self.fails_on = deaf_to, never, fails_on
+        self.calls: list[int] = []
+
+    def transcribe(self, clips: Sequence[Audio]) -> list[RecognizedClip]:
+        self.calls.append(len(clips))
+        languages = FakeLanguageIdentifier().identify(clips)
+        return [self._hears(*pair) for pair in zip(super().transcribe(clips), languages, strict=True)]
+
+    def _hears(self, clip: RecognizedClip, language: dict[str, float]) -> RecognizedClip:
+        words = [word.text for word in clip.words]
+        voice = "alto" if language["en"] > language["de"] else "bass"
+        if self.fails_on in words:
+            return RecognizedClip(words=(), failure="server: no")
+        return RecognizedClip(words=()) if voice == self.deaf_to or self.never in words else clip
+
+
+def listened(
+    monkeypatch: pytest.MonkeyPatch, ear: FakeRecognizer, max_voices: int = 2, max_wer: float = 0.4
+) -> SynthSettings:
+    monkeypatch.setattr(round_trip, "create", lambda role, choice: ear)
+    heard = RoundTripSettings(asr=BackendChoice(name="fake"), max_voices=max_voices, max_wer=max_wer)
+    return SETTINGS.model_copy(update={"round_trip": heard})
+
+
+def scores(produced: Produced, name: str) -> list[float]:
+    found: list[Score] = list(produced.records["scores"])
+    assert {score.turn_id for score in found} == {turn.id for turn in produced.records["turns"]}
+    assert {score.recording_id for score in found} == {row.id for row in produced.records["recordings"]}
+    return [score.value for score in found if score.name == name]
+
+
+def test_what_is_heard_of_each_chunk_is_a_score_of_its_turn(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = ListensToOne()
+    produced = spoken(a_script("One.", "Two and three.", "Four."), audio, listened(monkeypatch, ear))
+    assert scores(produced, "round_trip_wer") == [0.0] * 3
+    assert scores(produced, "voices_tried") == [1.0] * 3
+    assert ear.calls == [3]
+    assert not spoken(a_script("One."), audio).records["scores"]
+
+
+def test_hearing_changes_nothing_where_all_is_heard(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = a_script("One.", "Two and three.", "Four.")
+    unheard = spoken(script, audio)
+    heard = spoken(script, audio, listened(monkeypatch, ListensToOne()))
+    assert {**heard.records, "scores": []} == unheard.records
+
+
+def test_another_voice_says_what_was_not_heard(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"Sentence {number}." for number in range(12)]
+    first = [chunk.speaker for chunk in spoken(a_script(*texts), audio).records["chunks"]]
+    assert set(first) == {"fake:alto", "fake:bass"}
+    ear = ListensToOne(deaf_to="alto")
+    produced = spoken(a_script(*texts), audio, listened(monkeypatch, ear))
+    assert {chunk.speaker for chunk in produced.records["chunks"]} == {"fake:bass"}
+    assert scores(produced, "voices_tried") == [2.0 if speaker == "fake:alto" else 1.0 for speaker in first]
+    assert ear.calls == [12, first.count("fake:alto")]
+    assert not produced.drops
+
+
+def test_what_no_voice_says_well_is_left_out(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = listened(monkeypatch, ListensToOne(never="ghoti"), max_voices=5)
+    produced = spoken(a_script("One.", "A ghoti.", "Three."), audio, settings)
+    assert [chunk.text for chunk in produced.records["chunks"]] == ["One.", "Three."]
+    ((item, why, _),) = produced.drops
+    assert (item, why.reason, why.value, why.threshold) == ("krist1-spoken-00001", "round trip", 1.0, 0.4)
+    assert "voices tried: 2" in why.detail
+    with pytest.raises(Dropped, match="round trip"):
+        spoken(a_script("Why so?", "A ghoti.", "So it is.", kind="quest"), audio, settings)
+
+
+def test_no_more_voices_try_than_allowed(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = ListensToOne(deaf_to="alto")
+    produced = spoken(a_script("One.", "Two.", "Three.", "Four."), audio, listened(monkeypatch, ear, max_voices=1))
+    assert len(produced.drops) + len(produced.records["chunks"]) == 4
+    assert len(ear.calls) == 1 and produced.drops
+
+
+@given(st.lists(st.floats(0.1, 9.0), min_size=1, max_size=6), st.text(max_size=5))
+def test_voices_are_drawn_one_after_another_until_none_is_left(weights: list[float], chunk_id: str) -> None:
+    voices = [
+        VoiceSettings(tts=BackendChoice(name="fake"), voice=str(index), weight=weight)
+        for index, weight in enumerate(weights)
+    ]
+    tried: list[VoiceSettings] = []
+    for _ in voices:
+        tried.append(draw_voice(voices, 0, chunk_id, tried))
+    assert sorted(voice.voice for voice in tried) == sorted(voice.voice for voice in voices)
+
+
+def test_a_sentence_that_the_recogniser_fails_on_says_so(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = listened(monkeypatch, ListensToOne(fails_on="two"))
+    ((_, why, _),) = spoken(a_script("One.", "Two."), audio, settings).drops
+    assert (why.reason, why.detail) == ("not heard", "server: no")
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "rate"),
+    [
+        ("It's seen for twenty-one miles!", "it is seen for 21 miles", 0.0),
+        ("The colour of the theatre.", "The color of the theater", 0.0),
+        ("The cat sat down.", "the hat sat", 0.5),
+        ("Stop.", "stop the car", 2.0),
+        ("Anything at all.", "", 1.0),
+        ("Hmm.", "Mhm.", 0.0),
+        ("Hmm.", "Humbug!", 1.0),
+    ],
+)
+def test_word_error_rates_count_words_and_not_their_spelling(text: str, heard: str, rate: float) -> None:
+    assert word_error_rate(text, heard) == pytest.approx(rate)
+
+
+def test_real_speech_is_heard_as_it_was_written(audio: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voices, "create", create_real)
+    settings = SynthSettings(round_trip=RoundTripSettings())
+    produced = spoken(a_script("The lamp was lit at dusk.", "It is seen for twenty miles."), audio, settings)
+    assert scores(produced, "round_trip_wer") == pytest.approx([0.0, 0.0], abs=0.2)
+
+
+# ---------------------------------------------------------------------------------------------------------- lineage
+
+
+def step_config(audio: AudioStore, settings: SynthSettings, *, plain: bool = False) -> str:
+    return json.dumps(speech_step("speech", ["krist/scripts"], settings, audio, 0, plain=plain).config)
+
+
+def test_all_that_decides_the_sound_is_in_the_lineage(audio: AudioStore) -> None:
+    (voice,) = SynthSettings().voices
+    variants = [
+        SynthSettings(),
+        SynthSettings(round_trip=RoundTripSettings()),
+        SynthSettings(round_trip=RoundTripSettings(max_wer=0.3)),
+        SynthSettings(round_trip=RoundTripSettings(max_voices=3)),
+        SynthSettings(round_trip=RoundTripSettings(asr=BackendChoice(name="whisper-base"))),
+        *(
+            SynthSettings(voices=(voice.model_copy(update=update),))
+            for update in ({"rate": 1.1}, {"accent": "en-US"}, {"sex": "female"})
+        ),
+    ]
+    assert len({step_config(audio, settings) for settings in variants}) == len(variants)
+    assert "moonshine-voice" in step_config(audio, variants[1])
+
+
+def test_questions_of_an_evaluation_stay_plain(audio: AudioStore, tmp_path: Path) -> None:
+    absent = AugmentSettings(rooms=(str(tmp_path / "absent"),))
+    settings = SynthSettings(round_trip=RoundTripSettings(), augment=absent)
+    assert step_config(audio, settings, plain=True) == step_config(audio, SynthSettings())

@@ -1,78 +1,100 @@
-"""Step ``speech``: scripts → spoken recordings with turns and chunks, the same nouns that curation makes.
+"""Step ``speech``: scripts → spoken recordings with turns and chunks, the same nouns that curation makes, and scores.
 
-Each sentence is drawn a voice by the hash of its chunk id, brought to one loudness, and padded to whole 80 ms frames,
-so chunks tile their recording without a gap and no frame belongs to two of them.
+sentence ──voice, round trip (synth.voices)──> take + pause, whole 80 ms frames ──room, noise (synth.augment)──> chunk
+
+Chunks tile their recording without a gap, and no frame belongs to two of them. What the round trip hears is the clean
+sound: its rate tells of the voice, not of the room. A chunk's text is the same whatever was laid over its sound.
+
+turn scores          `round_trip_wer` · `voices_tried` (where sentences are heard again)
+                     `room_direct_db` · `snr_added_db` (of a sentence in a room, in noise)
+recording metadata   the page's address, title, archive (the address is the recording's uri as well)
+                     ``rooms``, ``noises``: file names by chunk index · ``voices``: accent and sex by speaker
 """
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from spelangy.backends.load import create, identity
-from spelangy.backends.protocols import Audio, SpeechSynthesizer
+from spelangy.backends.load import identity
+from spelangy.backends.protocols import Audio
 from spelangy.core.errors import Dropped
-from spelangy.core.random import uniform
-from spelangy.core.records import Chunk, Recording, Script, ScriptSegment, Turn, turn_id
+from spelangy.core.hashing import canonical_json
+from spelangy.core.records import Chunk, Recording, Score, Script, ScriptSegment, Turn, scores_of, turn_id
 from spelangy.core.schema import from_rows
 from spelangy.core.spans import FRAME_SAMPLES, SAMPLE_RATE_HZ, Span, samples
-from spelangy.engine.step import Inputs, Item, Produced, TableStep
+from spelangy.engine.step import Inputs, Item, Produced, TableStep, Worker
 from spelangy.store.audio import AudioStore
+from spelangy.synth.augment import Augmentation, Augmented, augmented, check_augmentation, find_augmentation
 from spelangy.synth.config import SynthSettings, VoiceSettings
-
-PEAK_LIMIT = 0.99
-_SILENCE_RMS = 1e-4
+from spelangy.synth.voices import Take, Voices
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenSegment:
-    """One sentence as sound, padded to whole frames."""
+    """One sentence as it goes into the recording: sound in whole frames, whatever was laid over it included."""
 
     id: str
     segment: ScriptSegment
-    voice: VoiceSettings
-    audio_S: Audio
+    take: Take
+    laid_over: Augmented
+
+    @property
+    def audio_S(self) -> Audio:
+        return self.laid_over.audio_S
+
+    @property
+    def voice(self) -> VoiceSettings:
+        return self.take.voice
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Measurements of the sentence by name."""
+        if self.take.heard is None:
+            return self.laid_over.scores
+        tried = {"round_trip_wer": self.take.heard.wer, "voices_tried": float(self.take.num_voices)}
+        return {**tried, **self.laid_over.scores}
 
 
 class Speak:
     """Speaks one script."""
 
-    def __init__(self, audio: AudioStore, settings: SynthSettings, seed: int) -> None:
+    def __init__(
+        self, audio: AudioStore, settings: SynthSettings, seed: int, augmentation: Augmentation | None = None
+    ) -> None:
         self.audio = audio
-        self.settings = settings
+        self.pause = samples(settings.pause_s)
         self.seed = seed
-        self.loaded: dict[str, SpeechSynthesizer] = {}
+        self.augmentation = augmentation
+        self.voices = Voices(settings, seed)
 
     def __call__(self, item: Item) -> Produced:
         (script,) = from_rows([item], Script)
-        drops: list[tuple[str, Dropped, float]] = []
-        spoken: list[SpokenSegment] = []
-        for index, segment in enumerate(script.segments):
-            chunk_id = f"{script.id}-spoken-{index:05d}"
-            try:
-                spoken.append(self._speak(chunk_id, segment))
-            except Dropped as dropped:
-                if script.kind == "quest":
-                    raise  # a question without its answer, or the other way round, teaches nothing
-                drops.append((chunk_id, dropped, 0.0))
+        segments = {f"{script.id}-spoken-{index:05d}": segment for index, segment in enumerate(script.segments)}
+        takes = self.voices.say({name: segment.text for name, segment in segments.items()})
+        drops = [(name, take, 0.0) for name in segments if isinstance(take := takes[name], Dropped)]
+        if drops and script.kind == "quest":
+            raise drops[0][1]  # a question without its answer, or the other way round, teaches nothing
+        spoken = [
+            self._laid_over(name, segment, take)
+            for name, segment in segments.items()
+            if isinstance(take := takes[name], Take)
+        ]
         if not spoken:
             raise Dropped("nothing to say", value=0, threshold=1)
         return Produced(records=self._records(script, spoken), drops=drops)
 
-    def _speak(self, chunk_id: str, segment: ScriptSegment) -> SpokenSegment:
-        voice = draw_voice(self.settings.voices, self.seed, chunk_id)
-        said_S = self._synthesizer(voice).synthesize(segment.text, voice.voice)
-        audio_S = to_whole_frames(at_loudness(said_S, self.settings.loudness_db), samples(self.settings.pause_s))
-        return SpokenSegment(id=chunk_id, segment=segment, voice=voice, audio_S=audio_S)
-
-    def _synthesizer(self, voice: VoiceSettings) -> SpeechSynthesizer:
-        choice = voice.tts.model_dump_json()
-        if choice not in self.loaded:
-            self.loaded[choice] = create("tts", voice.tts)
-        return self.loaded[choice]
+    def _laid_over(self, chunk_id: str, segment: ScriptSegment, take: Take) -> SpokenSegment:
+        clean_S = to_whole_frames(take.said_S, self.pause)
+        laid_over = Augmented(audio_S=clean_S)
+        if self.augmentation is not None:
+            laid_over = augmented(clean_S, self.augmentation, self.seed, chunk_id)
+        return SpokenSegment(id=chunk_id, segment=segment, take=take, laid_over=laid_over)
 
     def _records(self, script: Script, spoken: Sequence[SpokenSegment]) -> Mapping[str, Sequence[object]]:
         whole_S = np.concatenate([part.audio_S for part in spoken])
@@ -80,31 +102,17 @@ class Speak:
         ends = np.cumsum([part.audio_S.size for part in spoken]).tolist()
         spans = [Span(end - part.audio_S.size, end) for end, part in zip(ends, spoken, strict=True)]
         numbered = list(enumerate(zip(spans, spoken, strict=True)))
+        metadata = canonical_json({**json.loads(script.metadata), **_metadata(spoken)})
         return {
-            "recordings": [_recording(script, audio, whole_S.size)],
+            "recordings": [_recording(script, audio, whole_S.size, metadata)],
             "turns": [_turn(script, audio, index, span, part) for index, (span, part) in numbered],
-            "chunks": [_chunk(script, audio, index, span, part) for index, (span, part) in numbered],
+            "chunks": [_chunk(script, audio, index, span, part, metadata) for index, (span, part) in numbered],
+            "scores": [
+                score
+                for index, part in enumerate(spoken)
+                for score in scores_of(part.scores, script.id, turn_id(script.id, index))
+            ],
         }
-
-
-def draw_voice(voices: Sequence[VoiceSettings], seed: int, chunk_id: str) -> VoiceSettings:
-    """The voice of a chunk, drawn by its id from the weighted list: the same on every machine."""
-    total = sum(voice.weight for voice in voices)
-    left = uniform(seed, chunk_id, "voice") * total
-    for voice in voices:
-        left -= voice.weight
-        if left < 0:
-            return voice
-    return voices[-1]
-
-
-def at_loudness(audio_S: Audio, loudness_db: float) -> Audio:
-    """`audio_S` at a root mean square of `loudness_db` below full scale, less where its peak would clip."""
-    rms = float(np.sqrt(np.mean(np.square(audio_S, dtype=np.float64)))) if audio_S.size else 0.0
-    if rms < _SILENCE_RMS:
-        raise Dropped("synthesis is silent", value=rms, threshold=_SILENCE_RMS)
-    gain = min(10 ** (loudness_db / 20) / rms, PEAK_LIMIT / float(np.abs(audio_S).max()))
-    return (audio_S * gain).astype(np.float32)
 
 
 def to_whole_frames(audio_S: Audio, pause: int) -> Audio:
@@ -113,10 +121,22 @@ def to_whole_frames(audio_S: Audio, pause: int) -> Audio:
     return np.pad(audio_S, (0, length - audio_S.size))
 
 
-def _recording(script: Script, audio: str, num_samples: int) -> Recording:
+def _metadata(spoken: Sequence[SpokenSegment]) -> dict[str, Any]:
+    """What of a recording is no number: the rooms, the noises and who the voices are; nothing where there is none."""
+    rooms = {str(index): part.laid_over.room for index, part in enumerate(spoken) if part.laid_over.room}
+    noises = {str(index): part.laid_over.noise for index, part in enumerate(spoken) if part.laid_over.noise}
+    voices = {part.voice.speaker: _about(part.voice) for part in spoken if _about(part.voice)}
+    return {name: told for name, told in (("rooms", rooms), ("noises", noises), ("voices", voices)) if told}
+
+
+def _about(voice: VoiceSettings) -> dict[str, str]:
+    return {name: told for name, told in (("accent", voice.accent), ("sex", voice.sex)) if told}
+
+
+def _recording(script: Script, audio: str, num_samples: int, metadata: str) -> Recording:
     return Recording(
         id=script.id,
-        uri=f"{script.kind}:{script.page_id}",
+        uri=json.loads(script.metadata).get("uri") or f"{script.kind}:{script.page_id}",
         status="ok",
         reason="",
         num_samples=num_samples,
@@ -126,6 +146,7 @@ def _recording(script: Script, audio: str, num_samples: int) -> Recording:
         source_codec="synthetic",
         source_sample_rate_hz=SAMPLE_RATE_HZ,
         source_channels=1,
+        metadata=metadata,
     )
 
 
@@ -142,7 +163,7 @@ def _turn(script: Script, audio: str, index: int, span: Span, part: SpokenSegmen
     )
 
 
-def _chunk(script: Script, audio: str, index: int, span: Span, part: SpokenSegment) -> Chunk:
+def _chunk(script: Script, audio: str, index: int, span: Span, part: SpokenSegment, metadata: str) -> Chunk:
     return Chunk(
         id=part.id,
         document_id=f"{script.page_id}-{script.id}",
@@ -159,32 +180,58 @@ def _chunk(script: Script, audio: str, index: int, span: Span, part: SpokenSegme
         min_vote_ratio=1.0,
         confidence=1.0,
         dissent=(),
+        metadata=metadata,
     )
 
 
-def speech_step(name: str, scripts: Sequence[str], settings: SynthSettings, audio: AudioStore, seed: int) -> TableStep:
+def speech_step(
+    name: str, scripts: Sequence[str], settings: SynthSettings, audio: AudioStore, seed: int, *, plain: bool = False
+) -> TableStep:
     """Speech for the scripts of some tables.
 
     Args:
         name: The step's name.
         scripts: Names of tables of `Script` records.
+        plain: Neither heard again nor in rooms and noise, whatever `settings` say: for evaluation questions, of which
+            none may be lost or made harder by the way.
+
+    Raises:
+        UserError: When a room or a noise is missing, empty or no sound.
     """
+    if plain:
+        settings = settings.model_copy(update={"round_trip": None, "augment": None})
+    augmentation = find_augmentation(settings.augment) if settings.augment else None
 
     def items(inputs: Inputs) -> pa.Table:
         return pa.concat_tables([inputs.table(table) for table in scripts])
 
-    voices = [
-        {"tts": identity("tts", voice.tts), "voice": voice.voice, "weight": voice.weight} for voice in settings.voices
-    ]
+    def worker(_: Inputs) -> Callable[[], Worker]:
+        if augmentation is not None:
+            check_augmentation(augmentation)
+        return partial(Speak, audio, settings, seed, augmentation)
+
     return TableStep(
         name=name,
-        version=2,
-        config={"voices": voices, "pause_s": settings.pause_s, "loudness_db": settings.loudness_db},
+        version=3,
+        config=_config(settings, augmentation),
         inputs=tuple(scripts),
-        outputs={"recordings": Recording, "turns": Turn, "chunks": Chunk},
+        outputs={"recordings": Recording, "turns": Turn, "chunks": Chunk, "scores": Score},
         items=items,
-        worker=lambda _: partial(Speak, audio, settings, seed),
+        worker=worker,
         seed=seed,
         loads_model=True,
         shard_items=16,
     )
+
+
+def _config(settings: SynthSettings, augmentation: Augmentation | None) -> dict[str, Any]:
+    heard = settings.round_trip
+    return {
+        "voices": [
+            {"tts": identity("tts", voice.tts), **voice.model_dump(exclude={"tts"})} for voice in settings.voices
+        ],
+        "pause_s": settings.pause_s,
+        "loudness_db": settings.loudness_db,
+        "round_trip": heard and {"asr": identity("asr", heard.asr), **heard.model_dump(exclude={"asr"})},
+        "augment": augmentation and augmentation.config,
+    }
