@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -117,6 +117,8 @@ def type_name(annotation: Any) -> str:
         return f"table of {type_name(options[1])}s"
     if origin in (Union, types.UnionType):
         return type_name(next(option for option in options if option is not type(None)))
+    if get_origin(annotation) is Annotated:
+        return type_name(options[0])
     return _PLAIN[annotation]
 
 

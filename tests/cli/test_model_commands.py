@@ -139,12 +139,29 @@ def test_eval_prints_the_stored_summary(tiny: TinyRun) -> None:
     assert all(row["condition"] in table for row in told["conditions"]) and "McNemar" in table
 
 
-def test_synth_krist_builds_no_more_than_it_needs(tiny: TinyRun) -> None:
+def test_synth_krist_reuses_what_a_whole_run_made_and_speaks_no_more_than_it_needs(tiny: TinyRun) -> None:
     told = json.loads(invoke(*on(tiny, "synth", "krist"), "--json"))
-    assert [step["step"] for step in told["steps"]] == ["pages", "questions", "krist"]
-    assert {step["status"] for step in told["steps"]} == {"reused"}
-    assert [stage["stage"] for stage in told["funnel"]] == ["pages", "krist"]
+    before = ["pages", "page-scores", "selected", "questions", "gate", "krist"]
+    assert [step["step"] for step in told["steps"]] == [*before, "speech"]
+    assert {step["status"] for step in told["steps"][:-1]} == {"reused"}
+    assert [stage["stage"] for stage in told["funnel"]] == ["pages", "selected", "gate", "krist", "speech"]
+    scripts = tiny.finished["krist"].stored.num_rows("scripts")
+    assert told["funnel"][-1]["num_kept"] == scripts
+    speech = tiny.store.find(told["steps"][-1]["key"])
+    assert speech is not None and speech.circumstances["num_items_from_earlier_runs"] == scripts, (
+        "nothing is said twice"
+    )
     assert Path(told["report"]).is_file()
+    whole = json.loads(invoke(*on(tiny, "plan"), "--json"))
+    assert {step["status"] for step in whole["steps"]} == {"reuse"}, "the whole run's own tables are as they were"
+
+
+def test_topics_on_the_command_line_weigh_pages(tiny: TinyRun) -> None:
+    told = json.loads(invoke(*on(tiny, "synth", "krist"), "--topics", "science=1,games=0.5", "--json"))
+    status = {step["step"]: step["status"] for step in told["steps"]}
+    assert status["page-scores"] == "reused" and status["selected"] == "built"
+    assert "games=much" in refused(*on(tiny, "synth", "krist"), "--topics", "games=much").message
+    assert "no topic" in refused(*on(tiny, "synth", "krist"), "--topics", "gardening=2").message
 
 
 def test_synth_without_an_archive_is_refused(tiny: TinyRun) -> None:

@@ -7,7 +7,7 @@ import pytest
 from spelangy.core.records import Drop, Page, Recording
 from spelangy.engine.step import TableStep
 from spelangy.recipe.load import recipe_from
-from spelangy.recipe.path import recipe_pipeline
+from spelangy.recipe.path import recipe_pipeline, synthesis_pipeline
 from spelangy.recipe.settings import Recipe
 from spelangy.store.objects import Store
 from tiny_run import ONE_WORKER, PAGES, QUIET, TinyRun
@@ -16,7 +16,7 @@ CURATE = [
     "ingest", "fingerprints", "events", "turns", "languages", "asr-moonshine-tiny-en", "words", "aligned", "sound",
     "quality", "private", "duplicates", "chunks-fine", "chunks-coarse",
 ]  # fmt: skip
-SYNTH = ["pages", "questions", "krist", "quest", "speech"]
+SYNTH = ["pages", "page-scores", "selected", "questions", "gate", "krist", "quest", "speech"]
 MODEL = ["speech-tokenizer", "units", "text-tokenizer", "span-store", "train"]
 EVALS = ["question-speech", "question-units", "question-heard", "eval"]
 
@@ -70,20 +70,24 @@ def test_a_late_decision_costs_only_what_hangs_on_it(tiny: TinyRun, override: st
 def test_a_voice_weight_touches_speech_and_nothing_before_it(tiny: TinyRun) -> None:
     found = rebuilt(tiny, 'synth.voices=[{tts="hibari", voice="heart", weight=2}]')
     assert found["speech"] == found["question-speech"] == "build"
-    assert not set(found) & {*CURATE, "pages", "questions", "krist", "quest"}
     assert set(found) == {"speech", *MODEL, *EVALS}
 
 
 def test_a_share_of_questions_leaves_curation_alone(tiny: TinyRun) -> None:
     found = rebuilt(tiny, "evals.question_share=0.2")
-    assert found["questions"] == "build" and found["krist"] == found["quest"] == "waits"
-    assert not set(found) & {*CURATE, "pages"}
+    assert found["questions"] == "build" and found["gate"] == found["krist"] == found["quest"] == "waits"
+    assert not set(found) & {*CURATE, "pages", "page-scores", "selected"}
+
+
+def test_topics_are_measured_once_and_weighed_late(tiny: TinyRun) -> None:
+    found = rebuilt(tiny, "synth.select.topics={science=2}")
+    assert found["selected"] == "build" and not set(found) & {*CURATE, "pages", "page-scores"}
 
 
 def test_a_changed_key_says_what_changed(tiny: TinyRun) -> None:
     recipe = tiny.recipe.model_copy(update={"seed": 10})
     planned = {step.step: step for step in recipe_pipeline(recipe, tiny.store).plan(tiny.store)}
-    assert planned["questions"].why == "seed 9 → 10"
+    assert planned["selected"].why == "seed 9 → 10"
 
 
 def test_a_room_without_input_is_left_out(tiny: TinyRun) -> None:
@@ -97,7 +101,14 @@ def test_a_room_without_input_is_left_out(tiny: TinyRun) -> None:
 
 def test_a_part_of_the_path_takes_only_what_it_needs(tiny: TinyRun) -> None:
     pipeline = recipe_pipeline(tiny.recipe, tiny.store)
-    assert list(pipeline.upto("quest").steps) == ["pages", "questions", "quest"]
+    before = ["pages", "page-scores", "selected", "questions", "gate"]
+    assert list(pipeline.upto("quest").steps) == [*before, "quest"]
+    alone = synthesis_pipeline(tiny.recipe, tiny.store, ("quest",))
+    assert list(alone.steps) == [*before, "quest", "speech"]
+    planned = {step.step: step.key for step in alone.plan(tiny.store)}
+    assert {name: planned[name] for name in (*before, "quest")} == {
+        name: tiny.finished[name].stored.key for name in (*before, "quest")
+    }
     assert list(pipeline.upto("chunks-fine").steps) == [name for name in CURATE if name != "chunks-coarse"]
 
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from spelangy.core.contamination import normalised_words
-from spelangy.core.records import Chunk, Drop, Recording
+from spelangy.core.records import Chunk, Drop, Page, Recording
 from spelangy.core.schema import to_table
 from spelangy.engine.pipeline import FinishedStep
 from spelangy.recipe.path import recipe_pipeline
@@ -66,6 +66,8 @@ def test_every_stage_accounts_for_what_went_in(data: ReportData) -> None:
         "chunks-fine",
         "chunks-coarse",
         "pages",
+        "selected",
+        "gate",
         "krist",
         "quest",
         "speech",
@@ -80,7 +82,7 @@ def test_the_funnel_is_what_is_stored(data: ReportData, tiny: TinyRun) -> None:
     stages = {stage.name: stage for stage in data.funnel}
     (missing,) = stages["ingest"].drops
     assert (missing.reason, missing.kind, missing.count) == ("not found", "quarantined", 1)
-    for step in ("quest", "krist", "chunks-fine"):
+    for step in ("quest", "gate", "chunks-fine"):
         drops = tiny.records(step, "drops", Drop)
         assert {drop.reason: drop.count for drop in stages[step].drops} == {
             reason: sum(drop.reason == reason for drop in drops) for reason in {drop.reason for drop in drops}
@@ -109,6 +111,23 @@ def test_chunks_can_be_heard_and_crawled_ones_say_what_each_system_heard(data: R
         assert all(0 <= word.start_s <= word.end_s <= chunk.duration_s + 0.5 for word in chunk.words)
         ((_, heard),) = chunk.hypotheses
         assert normalised_words(heard) == normalised_words(chunk.text), "with one system the consensus is what it said"
+
+
+def test_of_quest_whole_scripts_can_be_heard_with_the_address_of_their_page(data: ReportData, tiny: TinyRun) -> None:
+    addresses = {page.uri for page in tiny.records("pages", "pages", Page)}
+    chunks = tiny.records("speech", "chunks", Chunk)
+    heard = [chunk for chunk in data.chunks if chunk.source == "quest"]
+    assert heard and {chunk.document for chunk in heard} <= addresses
+    for shown in heard:
+        (script,) = {chunk.recording_id for chunk in chunks if shown.text.startswith(chunk.text) and chunk.index == 0}
+        said = [chunk.text for chunk in sorted(chunks, key=lambda chunk: chunk.index) if chunk.recording_id == script]
+        assert shown.text == " ".join(said)
+
+
+def test_topics_are_counted_before_and_after(data: ReportData, tiny: TinyRun) -> None:
+    assert sum(row.num_read for row in data.topics) == len(tiny.records("pages", "pages", Page))
+    assert all(row.num_taken == row.num_read for row in data.topics) and data.topic_distance == pytest.approx(0.0)
+    assert not data.writers and not data.refused
 
 
 def test_losses_scores_and_lineage_are_all_there(data: ReportData, tiny: TinyRun) -> None:

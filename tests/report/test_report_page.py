@@ -22,11 +22,14 @@ from spelangy.report.data import (
     ListenWord,
     LossCurve,
     ModelRow,
+    RefusedAnswer,
     ReportData,
     ScoreRange,
     ScoreRow,
     StepRow,
+    TopicRow,
     ViewLengths,
+    WriterRow,
 )
 from spelangy.report.figures import length_histogram, loss_panel, score_forest
 from spelangy.report.page import bar_parts, count, duration, interval, measure, p_value, percent, render, vote_level
@@ -35,7 +38,9 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onmouseover='alert(3)' $x^{ "
     "]]><!-- </style><svg/onload=alert(4)> {{ 7*7 }} javascript:alert(5) \x00\u202e\ud800 http://evil.example/a.js"
 )
-SECTIONS = ("funnel", "measured", "lengths", "listen", "training", "scores", "models", "lineage", "reproduce")
+SECTIONS = (
+    "funnel", "measured", "lengths", "listen", "writing", "training", "scores", "models", "lineage", "reproduce",
+)  # fmt: skip
 
 Wording = Callable[[str], str]
 
@@ -57,6 +62,29 @@ def filled(say: Wording = str) -> ReportData:
             ViewLengths(view=say("fine"), source=say("quest"), seconds=()),
         ),
         chunks=(a_chunk(say),),
+        topics=(TopicRow(topic=say("Health"), num_read=31, num_taken=17),),
+        topic_distance=0.125,
+        writers=(
+            WriterRow(
+                purpose=say("rewrite"),
+                model=say("a model"),
+                num_asked=40,
+                num_taken=10,
+                refused=((say("numbers"), 20), (say("length"), 10)),
+                prompt_tokens=4321,
+                answer_tokens=1234,
+                cost=0.5,
+            ),
+        ),
+        refused=(
+            RefusedAnswer(
+                purpose=say("rewrite"),
+                reason=say("numbers"),
+                detail=say("1889"),
+                source=say("in 1889"),
+                text=say("1898"),
+            ),
+        ),
         losses=(
             LossCurve(
                 name=say("train text"), modality=say("text"), split="train", points=((0, 5.0), (10, math.log(2)))
@@ -295,6 +323,12 @@ def test_measurements_and_switches_can_be_read_off_the_page() -> None:
     seen = Outline(render(filled())).visible
     for told in ("snr_db", "14.5", "31", "Switches of modality", "3.5"):
         assert told in seen
+
+
+def test_what_a_writer_was_asked_and_what_was_not_taken_can_be_read_off_the_page() -> None:
+    seen = Outline(render(filled())).visible
+    for told in ("Health", "31", "17", "0.125", "25.0 %", "4,321", "numbers 20, length 10", "in 1889", "1898"):
+        assert told in " ".join(seen.split())
 
 
 def test_a_chunk_without_sound_or_words_says_so_and_keeps_its_text() -> None:

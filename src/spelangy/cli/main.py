@@ -15,7 +15,17 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import typer
 
-from spelangy.cli import combining, curating, exchanging, inspecting, keeping, modelling, running
+from spelangy.cli import (
+    combining,
+    curating,
+    exchanging,
+    inspecting,
+    keeping,
+    modelling,
+    running,
+    spoken_sets,
+    synthesizing,
+)
 from spelangy.core.errors import UserError
 
 app = typer.Typer(
@@ -25,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for room in (running, curating, combining, modelling, inspecting, exchanging, keeping):
+for room in (running, curating, synthesizing, spoken_sets, combining, modelling, inspecting, exchanging, keeping):
     room.register(app)
 
 

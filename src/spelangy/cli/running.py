@@ -178,6 +178,29 @@ def print_run(data: ReportData, report: str) -> None:
     print(f"report: {report}")
 
 
+def run_part(
+    recipe: Recipe,
+    recipe_text: str,
+    pipeline: Pipeline,
+    store: Store,
+    settings: Circumstances,
+    json: bool,
+    part: str,
+) -> None:
+    """Runs a part of a recipe, with a report and an exit code of its own.
+
+    Raises:
+        typer.Exit: At its end.
+    """
+    finished = run_pipeline(pipeline, store, settings)
+    data, report = write_report(recipe, recipe_text, store, finished, part)
+    if json:
+        print_json(summary_of(finished, data, report))
+    else:
+        print_run(data, report)
+    raise typer.Exit(quarantine_exit_code(recipe, store, finished))
+
+
 def run(
     recipe: RecipeArgument,
     set_: SetOption = None,

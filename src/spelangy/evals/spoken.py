@@ -60,21 +60,25 @@ def question_script(question: Question) -> Script:
     )
 
 
-def questions_step(settings: EvalSettings, heldout_share: float, seed: int) -> TableStep:
-    """The recipe's evaluation questions, made before anything is written or spoken for training."""
+def questions_step(settings: EvalSettings, pages: str, heldout_share: float, seed: int) -> TableStep:
+    """The recipe's evaluation questions, made before anything is written or spoken for training.
+
+    Args:
+        pages: Name of the table of pages whose questions are asked.
+    """
 
     def items(inputs: Inputs) -> pa.Table:
-        pages = inputs.table("pages")
+        found = inputs.table(pages)
         return pa.Table.from_pylist(
-            [{"id": "all", "pages": pages.to_pylist()}],
-            schema=pa.schema([("id", pa.string()), ("pages", pa.list_(pa.struct(list(pages.schema))))]),
+            [{"id": "all", "pages": found.to_pylist()}],
+            schema=pa.schema([("id", pa.string()), ("pages", pa.list_(pa.struct(list(found.schema))))]),
         )
 
     return TableStep(
         name="questions",
-        version=1,
+        version=2,
         config={"question_share": settings.question_share, "heldout_share": heldout_share},
-        inputs=("pages",),
+        inputs=(pages,),
         outputs={"questions": Question, "scripts": Script},
         items=items,
         worker=lambda _: partial(BuildQuestions, settings.question_share, heldout_share, seed),

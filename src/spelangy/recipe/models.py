@@ -22,8 +22,14 @@ def _all_choices(recipe: Recipe) -> Iterator[tuple[str, BackendChoice]]:
     if recipe.curate.sources:
         yield from _curation_choices(recipe.curate)
     if recipe.synth.pages:
-        if recipe.synth.krist.llm:
-            yield "llm", recipe.synth.krist.llm
+        synth = recipe.synth
+        optional = (
+            ("topics", synth.select.classifier),
+            ("llm", synth.krist.llm),
+            ("llm", synth.quest.llm),
+            ("asr", synth.round_trip.asr if synth.round_trip else None),
+        )
+        yield from ((role, choice) for role, choice in optional if choice)
         yield from (("tts", voice.tts) for voice in recipe.synth.voices)
         yield "asr", recipe.evals.asr
 

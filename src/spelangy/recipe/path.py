@@ -1,7 +1,7 @@
 """The whole path as one pipeline: the rooms meet here, and only here, as tables.
 
 curate  ingest → turns → asr-… → words → aligned → chunks-fine, chunks-coarse (and all that is measured: curate.path)
-synth   pages → questions (set aside first) → krist, quest → speech
+synth   pages → page-scores → selected → questions (set aside first) → gate → krist, quest → speech
 tokens  speech-tokenizer → units · text-tokenizer → span-store
 train   train
 evals   question-speech → question-units, question-heard → eval
@@ -18,8 +18,12 @@ from spelangy.recipe.models import resolve_models
 from spelangy.recipe.settings import Recipe
 from spelangy.store.audio import AudioStore
 from spelangy.store.objects import Store
-from spelangy.synth.scripts import krist_step, pages_step, quest_step
+from spelangy.synth.contaminated import gate_step
+from spelangy.synth.page_scores import page_scores_step
+from spelangy.synth.scripts import krist_step, quest_step
+from spelangy.synth.select import selected_step
 from spelangy.synth.speak import speech_step
+from spelangy.synth.web.pages import pages_step
 from spelangy.tokens.documents import span_store_step, text_tokenizer_step
 from spelangy.tokens.units import speech_tokenizer_step, units_step
 from spelangy.train.step import train_step
@@ -27,6 +31,8 @@ from spelangy.train.step import train_step
 SPOKEN = {"speech/turns": "speech/recordings"}
 ASKED = {"question-speech/turns": "question-speech/recordings"}
 TOKENIZER = "speech-tokenizer"
+TAKEN = "selected/pages"
+QUESTIONS = "questions/questions"
 
 
 def recipe_pipeline(recipe: Recipe, store: Store) -> Pipeline:
@@ -39,7 +45,7 @@ def recipe_pipeline(recipe: Recipe, store: Store) -> Pipeline:
     if has_recordings:
         steps += curate_steps(recipe.curate, audio)
     if has_pages:
-        steps += _synth_steps(recipe, audio)
+        steps += _synth_steps(recipe, store, ("krist", "quest"))
     if has_recordings or has_pages:
         steps += _model_steps(recipe, audio, has_recordings, has_pages)
     if has_pages:
@@ -47,13 +53,27 @@ def recipe_pipeline(recipe: Recipe, store: Store) -> Pipeline:
     return Pipeline(recipe.name, steps)
 
 
-def _synth_steps(recipe: Recipe, audio: AudioStore) -> Sequence[Step]:
+def synthesis_pipeline(recipe: Recipe, store: Store, kinds: Sequence[str]) -> Pipeline:
+    """Pages to speech for some kinds of script, ``krist`` or ``quest``: what `recipe_pipeline` does of it, no more.
+
+    It has refs of its own; what it wrote and spoke is found by the whole recipe's run, and the other way round.
+    """
+    if recipe.allow_network:
+        resolve_models(recipe)
+    return Pipeline("-".join((recipe.name, *kinds)), _synth_steps(recipe, store, kinds))
+
+
+def _synth_steps(recipe: Recipe, store: Store, kinds: Sequence[str]) -> Sequence[Step]:
+    synth, seed, root = recipe.synth, recipe.seed, store.files.root
+    write = {"krist": krist_step, "quest": quest_step}
     return [
-        pages_step(recipe.synth),
-        questions_step(recipe.evals, recipe.tokens.heldout_share, recipe.seed),
-        krist_step(recipe.synth, "questions/questions", recipe.seed),
-        quest_step(recipe.synth, "questions/questions", recipe.seed),
-        speech_step("speech", ("krist/scripts", "quest/scripts"), recipe.synth, audio, recipe.seed),
+        pages_step(synth),
+        page_scores_step(synth),
+        selected_step(synth, seed),
+        questions_step(recipe.evals, TAKEN, recipe.tokens.heldout_share, seed),
+        gate_step(synth.gate, TAKEN, QUESTIONS),
+        *(write[kind](synth, QUESTIONS, root, seed) for kind in kinds),
+        speech_step("speech", tuple(f"{kind}/scripts" for kind in kinds), synth, store.audio, seed),
     ]
 
 
@@ -73,7 +93,7 @@ def _model_steps(recipe: Recipe, audio: AudioStore, has_recordings: bool, has_pa
 
 def _eval_steps(recipe: Recipe, audio: AudioStore) -> Sequence[Step]:
     return [
-        speech_step("question-speech", ("questions/scripts",), recipe.synth, audio, recipe.seed),
+        speech_step("question-speech", ("questions/scripts",), recipe.synth, audio, recipe.seed, plain=True),
         units_step("question-units", ASKED, recipe.tokens, audio, TOKENIZER),
         heard_step(recipe.evals, "question-speech/recordings", audio),
         eval_step(recipe.evals, recipe.train, recipe.seed),

@@ -5,6 +5,8 @@
                ──< ViewStatistics                   speakers and switches per view
                ──< ViewLengths                      chunk lengths per view and source
                ──< ListenChunk ──< ListenWord       chunks to hear, word by word
+               ──< TopicRow                         pages by topic, read and taken
+               ──< WriterRow, RefusedAnswer         what a language model wrote, and what was not taken of it
                ──< LossCurve                        cross-entropy over steps
                ──< ScoreRow                         accuracies with their intervals
                ──< ModelRow, StepRow                which models, which tables
@@ -168,6 +170,49 @@ class ListenChunk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TopicRow:
+    """How many pages of one topic were read, and how many taken."""
+
+    topic: str
+    num_read: int
+    num_taken: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterRow:
+    """What a language model was asked for one purpose, and what became of its answers.
+
+    Attributes:
+        refused: (reason, count), most first.
+        cost: In the currency of the recipe's prices; 0 where it states none.
+    """
+
+    purpose: str
+    model: str
+    num_asked: int
+    num_taken: int
+    refused: tuple[tuple[str, int], ...]
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float
+
+    @property
+    def taken_ratio(self) -> float | None:
+        return self.num_taken / self.num_asked if self.num_asked else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedAnswer:
+    """One answer that was not taken, to be read."""
+
+    purpose: str
+    reason: str
+    detail: str
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossCurve:
     """Cross-entropy of one modality on one split.
 
@@ -263,6 +308,7 @@ class ReportData:
         recipe: The recipe's TOML text.
         created: When, as it shall be read; the only part of the page that tells of time.
         findings: Plain sentences, shown on top.
+        topic_distance: Jensen–Shannon distance (base 2) between the pages read and the pages taken, in [0, 1].
         score_notes: The chance level, the minimal detectable difference, what the scores cannot say.
         commands: The commands that reproduce the page, in order.
     """
@@ -277,6 +323,10 @@ class ReportData:
     views: tuple[ViewStatistics, ...] = ()
     chunk_seconds: tuple[ViewLengths, ...] = ()
     chunks: tuple[ListenChunk, ...] = ()
+    topics: tuple[TopicRow, ...] = ()
+    topic_distance: float | None = None
+    writers: tuple[WriterRow, ...] = ()
+    refused: tuple[RefusedAnswer, ...] = ()
     losses: tuple[LossCurve, ...] = ()
     scores: tuple[ScoreRow, ...] = ()
     score_notes: tuple[str, ...] = ()

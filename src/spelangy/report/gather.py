@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spelangy.core.chunk_statistics import ViewStatistics, view_statistics
-from spelangy.core.records import Chunk, Drop, Page, Recording, Score, Script, Transcript, Turn
+from spelangy.core.records import Chunk, Drop, Recording, Score, Transcript, Turn
 from spelangy.core.spans import seconds
 from spelangy.report.data import (
     DropCount,
@@ -22,9 +22,19 @@ from spelangy.report.data import (
 )
 from spelangy.report.listen import listen_chunks
 from spelangy.report.tables import RunStep, RunTables
+from spelangy.report.writing import refused_answers, topic_distance, topic_rows, writer_findings, writer_rows
 from spelangy.store.objects import Store
 
 _HOURS = 3600.0
+
+TEXT_STAGES = (
+    ("pages", "pages", "pages"),
+    ("selected", "pages", "pages"),
+    ("gate", "pages", "pages, lines or questions"),
+    ("krist", "scripts", "scripts"),
+    ("quest", "scripts", "questions"),
+)
+"""Stages before there is sound: step, its table, what it counts."""
 
 
 def gather(
@@ -53,12 +63,16 @@ def gather(
         subtitle="From recordings and web pages to a scored speech language model",
         recipe=recipe,
         created=created,
-        findings=(*findings(funnel, losses, summary), *failures(tables)),
+        findings=(*findings(funnel, losses, summary), *writer_findings(tables), *failures(tables)),
         funnel=funnel,
         measured=tuple(score_ranges(tables)),
         views=tuple(view_rows(tables)),
         chunk_seconds=tuple(view_lengths(tables)),
         chunks=tuple(listen_chunks(tables)),
+        topics=tuple(topic_rows(tables)),
+        topic_distance=topic_distance(tables),
+        writers=tuple(writer_rows(tables)),
+        refused=tuple(refused_answers(tables)),
         losses=losses,
         scores=score_rows(summary),
         score_notes=tuple(score_notes(summary, _train_summary(tables))),
@@ -84,10 +98,9 @@ def funnel_stages(tables: RunTables) -> tuple[FunnelStage, ...]:
     for step in tables.chunk_steps():
         chunks = tables.records(step, "chunks", Chunk)
         stages.append(_stage(tables, step, "chunks or turns", len(chunks), _hours(chunks)))
-    texts = (("pages", "pages", Page, "pages"), ("krist", "scripts", Script, "scripts or lines"))
-    for step, table, record_type, unit in (*texts, ("quest", "scripts", Script, "questions")):
+    for step, table, unit in TEXT_STAGES:
         if step in tables:
-            stages.append(_stage(tables, step, unit, len(tables.records(step, table, record_type)), None))
+            stages.append(_stage(tables, step, unit, tables.table(step, table).num_rows, None))
     for step in ("speech", "question-speech"):
         if step in tables:
             spoken = tables.records(step, "recordings", Recording)

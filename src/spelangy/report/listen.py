@@ -1,6 +1,7 @@
 """Chooses the chunks that a report lets people hear, with all that was heard in them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from spelangy.core.hashing import digest
 from spelangy.core.masks import is_masked
@@ -11,8 +12,9 @@ from spelangy.report.tables import RunTables
 from spelangy.store.audio import flac_bytes
 from spelangy.store.objects import Store
 
-LISTEN = (("chunks-fine", "crawl", 4), ("chunks-coarse", "crawl", 2), ("speech", "krist", 3), ("speech", "quest", 3))
-"""Which chunks can be heard: (step, source or any curated source, how many)."""
+LISTEN = (("chunks-fine", "crawl", 4), ("chunks-coarse", "crawl", 2), ("speech", "krist", 5), ("speech", "quest", 5))
+"""What can be heard: (step, source or any curated source, how many). Of Quest it is whole scripts: a question without
+its answer tells little."""
 
 
 def listen_chunks(tables: RunTables) -> Iterator[ListenChunk]:
@@ -28,8 +30,24 @@ def listen_chunks(tables: RunTables) -> Iterator[ListenChunk]:
             for chunk in tables.records(step, "chunks", Chunk)
             if chunk.source == source or (step != "speech" and chunk.source not in ("krist", "quest"))
         ]
-        for chunk in _choose(chunks, count):
+        for chunk in _choose(_whole(chunks) if source == "quest" else chunks, count):
             yield _listen_chunk(tables.store, step, chunk, uris.get(chunk.recording_id, ""), words, hypotheses)
+
+
+def _whole(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Each script as one chunk, its sentences joined."""
+    scripts: dict[str, list[Chunk]] = {}
+    for chunk in sorted(chunks, key=lambda chunk: (chunk.recording_id, chunk.index)):
+        scripts.setdefault(chunk.recording_id, []).append(chunk)
+    return [
+        replace(
+            parts[0],
+            end=parts[-1].end,
+            text=" ".join(part.text for part in parts),
+            speaker=", ".join(dict.fromkeys(part.speaker for part in parts)),
+        )
+        for parts in scripts.values()
+    ]
 
 
 def _placed(transcript: Transcript) -> list[tuple[str, Word]]:

@@ -34,7 +34,7 @@ class SelectSettings(Settings):
         min_quality: Least share of the text-quality rules that a page keeps.
     """
 
-    classifier: BackendChoice | None = BackendChoice(name="minilm")
+    classifier: BackendChoice | None = BackendChoice(name="words")
     topics: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     max_pages: int | None = Field(None, ge=1)
     min_quality: float = Field(0.0, ge=0, le=1)
@@ -48,7 +48,7 @@ class VoiceSettings(Settings):
         voice: One of the backend's voices.
         weight: Share of chunks it speaks, relative to the other voices.
         rate: Speed, 1 is the voice's own.
-        accent: Of the voice, for the record (``en-GB`` …).
+        accent: Of the voice, for the record (``en-GB`` …); part of the speaker's name, as a rate other than 1 is.
         sex: Of the voice, for the record.
     """
 
@@ -61,11 +61,13 @@ class VoiceSettings(Settings):
 
     @property
     def speaker(self) -> str:
-        return f"{self.tts.name}:{self.voice}"
+        """Its name in turns and chunks: ``hibari:heart``, ``piper:joe:en-US@1.2``."""
+        accent = f":{self.accent}" if self.accent else ""
+        return f"{self.tts.name}:{self.voice}{accent}" + (f"@{self.rate:g}" if self.rate != 1.0 else "")
 
 
 class RoundTripSettings(Settings):
-    """Every spoken sentence is heard again by an ASR and compared with its text.
+    """Every spoken sentence is heard again by an ASR, clean, and compared with its text.
 
     Attributes:
         asr: The recogniser.
@@ -79,7 +81,7 @@ class RoundTripSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Rooms and noises laid over a share of the sentences.
+    """Rooms and noises laid over a share of the sentences, after they were heard; never over evaluation questions.
 
     Attributes:
         rooms: Folder, files or globs of impulse responses; none: no rooms.
