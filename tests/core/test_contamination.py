@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spelangy.core.contamination import QuestionIndex, normalised_words
@@ -64,3 +64,33 @@ def test_equals_brute_force(question: list[str], text: list[str]) -> None:
     assert bool(found) == (run >= min(6, len(question)))
     if found:
         assert found[0].num_words == run
+
+
+PHRASES = st.lists(st.sampled_from("abc"), min_size=1, max_size=14).map(" ".join)
+
+
+@given(st.lists(PHRASES, max_size=12), st.lists(st.sampled_from("abc"), max_size=60).map(" ".join))
+@settings(max_examples=300)
+def test_without_templates_nothing_but_templates_is_missing(questions: list[str], text: str) -> None:
+    index = QuestionIndex(questions, min_n=3, max_n=5)
+    told = {hit.index: hit for hit in index.hits(text, templates=False)}
+    for hit in index.hits(text):
+        if hit.grade != "template":
+            assert told.pop(hit.index) == hit
+    # A question may be told with another run than its longest, which is a template.
+    assert all(hit.grade == "partial" and hit.index in {one.index for one in index.hits(text)} for hit in told.values())
+
+
+@given(st.lists(PHRASES, max_size=12), st.lists(st.sampled_from("abc"), max_size=60).map(" ".join))
+@settings(max_examples=300)
+def test_grades_are_those_of_counting_every_question(questions: list[str], text: str) -> None:
+    index = QuestionIndex(questions, min_n=3, max_n=5)
+    asked = [normalised_words(question) for question in questions]
+    for hit in index.hits(text):
+        run = normalised_words(hit.matched)
+        grams = [run[start : start + hit.n] for start in range(len(run) - hit.n + 1)]
+        counts = [
+            sum(any(words[at : at + hit.n] == gram for at in range(len(words))) for words in asked) for gram in grams
+        ]
+        expected = "whole" if run == asked[hit.index] else "template" if min(counts) >= 3 else "partial"
+        assert hit.grade == expected

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -73,29 +73,55 @@ class QuestionIndex:
             for start, gram in _ngrams(words, self._key_length(words)):
                 self._places[gram].append((index, start))
         self._lengths = sorted({len(gram) for gram in self._places})
-        self._num_questions = Counter(gram for words in self._words for gram in self._all_grams(words))
+        # Of grams that texts turned out to hold:
+        self._counts: dict[Words, int] = {}
+        self._by_next: dict[Words, dict[str, list[tuple[int, int]]]] = {}
 
     def _key_length(self, words: Words) -> int:
         return min(self.min_n, max(len(words), MIN_WHOLE_WORDS))
-
-    def _all_grams(self, words: Words) -> set[Words]:
-        return {gram for n in range(self.min_n, self.max_n + 1) for _, gram in _ngrams(words, n)}
 
     def eligible_ratio(self, n: int) -> float:
         """Share of the questions with at least `n` words: the only ones an n-gram can be found of."""
         return sum(len(words) >= n for words in self._words) / max(1, len(self._words))
 
-    def hits(self, text: str) -> list[Hit]:
-        """The questions of which `text` holds a run of words, each with its longest run, by index."""
+    def hits(self, text: str, *, templates: bool = True) -> list[Hit]:
+        """The questions of which `text` holds a run of words, each with its longest run, by index.
+
+        Args:
+            templates: Whether hits of grade ``template`` are wanted, too; thousands of questions share some runs.
+                Without them a question is told with its longest run that is none.
+        """
         words = normalised_words(text)
         longest: dict[int, Words] = {}
         for length in self._lengths:
             for start, gram in _ngrams(words, length):
-                for index, place in self._places.get(gram, ()):
+                for index, place in self._found(gram, words, start, templates):
                     run = self._run(words, start, index, place)
-                    if len(run) > len(longest.get(index, ())):
+                    is_longer = len(run) > len(longest.get(index, ()))
+                    if is_longer and (templates or self._grade(index, run) != "template"):
                         longest[index] = run
         return [self._hit(index, run) for index, run in sorted(longest.items())]
+
+    def _found(self, gram: Words, words: Words, start: int, templates: bool) -> Iterator[tuple[int, int]]:
+        """Where `gram` stands in the questions; without templates only where a longer run, or a whole question, may be.
+
+        A run that ends with a gram of three questions is a template, whichever of them it is.
+        """
+        places = self._places.get(gram, [])
+        if templates or len(places) < TEMPLATE_QUESTIONS or self._num_questions(gram) < TEMPLATE_QUESTIONS:
+            yield from places
+            return
+        by_next = self._by_next.setdefault(gram, {}) or self._group(gram, places)
+        yield from by_next.get("", ())
+        yield from by_next.get(words[start + len(gram)], ()) if start + len(gram) < len(words) else ()
+
+    def _group(self, gram: Words, places: Sequence[tuple[int, int]]) -> dict[str, list[tuple[int, int]]]:
+        """The places of a gram by the word behind it, which is empty where a question ends."""
+        grouped = self._by_next[gram]
+        for index, place in places:
+            rest = self._words[index][place + len(gram) :]
+            grouped.setdefault(rest[0] if rest else "", []).append((index, place))
+        return grouped
 
     def _run(self, words: Words, start: int, index: int, place: int) -> Words:
         """The common run that begins at `words[start]` and at `place` of the question."""
@@ -115,14 +141,23 @@ class QuestionIndex:
             num_words=len(run),
             n=n,
             matched=" ".join(run),
-            grade=self._grade(index, run, n),
+            grade=self._grade(index, run),
         )
 
-    def _grade(self, index: int, run: Words, n: int) -> Grade:
+    def _grade(self, index: int, run: Words) -> Grade:
         if len(run) == len(self._words[index]):
             return "whole"
-        num_questions = min(self._num_questions[gram] for _, gram in _ngrams(run, n))
+        grams = _ngrams(run, min(len(run), self.max_n))
+        num_questions = min(self._num_questions(gram) for _, gram in grams)
         return "template" if num_questions >= TEMPLATE_QUESTIONS else "partial"
+
+    def _num_questions(self, gram: Words) -> int:
+        """How many questions hold `gram`: counted where it begins as the index knows it, and once."""
+        if gram not in self._counts:
+            places = self._places.get(gram[: self.min_n], ())
+            holding = {index for index, start in places if self._words[index][start : start + len(gram)] == gram}
+            self._counts[gram] = len(holding)
+        return self._counts[gram]
 
 
 def shares_words(left: Sequence[str], right: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ Questions that the page asks in its own mark-up are taken out one by one. What i
 (`QuestionGate.check`): a model may put back what was taken out.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from spelangy.store.exchange.question_files import read_questions
 from spelangy.store.inputs import FoundInput, find_inputs
 from spelangy.synth.config import GateSettings
 from spelangy.synth.speakable import speakable
+
+_SAID_OTHERWISE = re.compile(r"[^A-Za-z ,?!'\"()\n]|\b[IVX]+\b")
+"""What `speakable` may say in other words: anything but plain letters and the simplest marks, and Roman numerals."""
 
 CONTAMINATED = "holds an evaluation question"
 
@@ -44,7 +48,7 @@ class QuestionGate:
         """Raises `Dropped` when `text` holds one of the questions, as it is written or as it is spoken."""
         counted = ("whole",) if self.grade == "whole" else ("whole", "partial")
         for index in (*_indices(self.questions), *_indices(self.answered)):
-            for hit in index.hits(text):
+            for hit in index.hits(text, templates=False):
                 if hit.grade in counted:
                     raise Dropped(CONTAMINATED, value=hit.num_words, threshold=index.min_n, detail=hit.question)
 
@@ -55,7 +59,8 @@ def _indices(questions: tuple[str, ...]) -> tuple[QuestionIndex, ...]:
 
     ``in 1852`` stands in no script, ``in eighteen fifty-two`` may.
     """
-    return (QuestionIndex(questions), QuestionIndex(map(speakable, questions))) if questions else ()
+    spoken = [speakable(question) if _SAID_OTHERWISE.search(question) else question for question in questions]
+    return tuple(QuestionIndex(texts) for texts in (questions, spoken) if texts)
 
 
 class KeepQuestionsOut:
