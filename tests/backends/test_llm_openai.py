@@ -191,6 +191,15 @@ def test_options_that_cannot_work_are_refused(options):
         list(writer(server).answers([ask("a", max_tokens=0)]))
 
 
+def test_who_gives_up_leaves_the_places_to_others():
+    with ChatServer(first_words) as server:
+        llm = writer(server, concurrency=2)
+        first = llm.answers([ask(f"word {number}") for number in range(8)])
+        next(first)
+        first.close()
+        assert len(dict(llm.answers([ask(f"other {number}") for number in range(8)]))) == 8
+
+
 @pytest.fixture(scope="module")
 def llama_server():
     """llama.cpp's own server with SmolLM2 on loopback."""

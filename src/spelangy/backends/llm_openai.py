@@ -12,7 +12,6 @@ import queue
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 from spelangy.backends.protocols import LlmReply, LlmRequest, ModelInfo
@@ -25,6 +24,8 @@ CHARS_PER_TOKEN = 4
 """For the token rate limit alone, which has to know before the server has counted. Source: OpenAI's rule of thumb."""
 
 _Answer = LlmReply | Dropped | Exception
+_Arrived = tuple[int, _Answer, asyncio.Event]
+"""Index, answer, and what is set when somebody has taken it."""
 
 
 class OpenAiWriter:
@@ -39,7 +40,7 @@ class OpenAiWriter:
         base_url: Root of the API, ``https://host/v1``.
         revision: What the server runs, for the lineage: raise it when its model changes.
         api_key_variable: Environment variable that holds the key; where it is not set, none is sent.
-        concurrency: Most requests in flight at once.
+        concurrency: Most requests in flight at once, those whose answer nobody has taken yet included.
         requests_per_minute: Most requests begun in a minute; None: no limit.
         tokens_per_minute: Most tokens asked for in a minute (prompt, about, and longest answer); None: no limit.
         max_retries: Tries after the first one.
@@ -91,7 +92,7 @@ class OpenAiWriter:
         self._requests, self._tokens = _limiter(requests_per_minute), _limiter(tokens_per_minute)
         self._client = _client(base_url, os.environ.get(api_key_variable) or "none", max_retries, timeout_s)
         self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, name="llm.openai", daemon=True)
+        thread = threading.Thread(target=_run, args=(self._loop,), name="llm.openai", daemon=True)
         thread.start()
         self._free = weakref.finalize(self, _close, self._client, self._loop, thread)
 
@@ -119,18 +120,23 @@ class OpenAiWriter:
         for request in requests:
             if request.max_tokens < 1:
                 raise UserError(f"max_tokens is {request.max_tokens}", hint="at least 1")
-        arrived: queue.SimpleQueue[tuple[int, _Answer]] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
         asked = [
             asyncio.run_coroutine_threadsafe(self._ask(index, request, arrived), self._loop)
             for index, request in enumerate(requests)
         ]
         failed: Exception | None = None
-        for _ in asked:  # what is in flight is paid for: it is handed on even where another request failed
-            index, answer = arrived.get()
-            if isinstance(answer, Exception) and not isinstance(answer, Dropped):
-                failed = failed or answer
-            else:
-                yield index, answer
+        try:
+            for _ in asked:  # what is in flight is paid for: it is handed on even where another request failed
+                index, answer, taken = arrived.get()
+                if isinstance(answer, Exception) and not isinstance(answer, Dropped):
+                    failed = failed or answer
+                else:
+                    yield index, answer
+                self._loop.call_soon_threadsafe(taken.set)
+        finally:
+            for request_task in asked:  # done, unless whoever asked has given up
+                request_task.cancel()
         if failed:
             raise failed
 
@@ -138,14 +144,17 @@ class OpenAiWriter:
         """Ends the connections, for good; happens by itself when the object goes or Python ends."""
         self._free()
 
-    async def _ask(self, index: int, request: LlmRequest, arrived: "queue.SimpleQueue[tuple[int, _Answer]]") -> None:
+    async def _ask(self, index: int, request: LlmRequest, arrived: "queue.SimpleQueue[_Arrived]") -> None:
+        """Asks, and keeps its place until the answer is taken: a killed process loses `concurrency` answers at most."""
+        taken = asyncio.Event()
         try:
             async with self._concurrency:
                 await self._wait_for_limits(request)
                 completion = await self._client.chat.completions.create(**self._body(request))
-            arrived.put((index, self._reply(completion)))
+                arrived.put((index, self._reply(completion), taken))
+                await taken.wait()
         except Exception as error:  # anything must arrive, else `answers` waits for ever
-            arrived.put((index, self._verdict(error)))
+            arrived.put((index, self._verdict(error), taken))
 
     async def _wait_for_limits(self, request: LlmRequest) -> None:
         if self._requests:
@@ -200,13 +209,20 @@ class OpenAiWriter:
         return error
 
 
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
 def _close(client: Any, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    with suppress(TimeoutError):
-        asyncio.run_coroutine_threadsafe(client.close(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
-    if not thread.is_alive():
-        loop.close()
+    asyncio.run_coroutine_threadsafe(_end(client), loop)
+    if threading.current_thread() is not thread:  # the last request may be what held the writer
+        thread.join(5)
+
+
+async def _end(client: Any) -> None:
+    await client.close()
+    asyncio.get_running_loop().stop()
 
 
 def _limiter(per_minute: float | None) -> Any:
