@@ -56,8 +56,11 @@ def test_two_forms_of_two_questions_do_not_make_their_words_common() -> None:
 
 
 @given(st.text(alphabet="abc ?", max_size=60))
-def test_without_questions_nothing_is_barred(text: str) -> None:
-    QuestionGate((), "partial").check(text)
+def test_without_questions_every_page_passes_as_it_is(text: str) -> None:
+    page = a_page(text, QuestionAnswer(question=ASKED, answer="Langstroth"))
+    for unit in ("page", "line"):
+        produced = KeepQuestionsOut(QuestionGate((), "partial"), unit)(asdict(page))  # type: ignore[arg-type]
+        assert produced.records["pages"] == [page] and not produced.drops
 
 
 def test_unit_line_leaves_out_the_line_and_unit_page_the_page() -> None:

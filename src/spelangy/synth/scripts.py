@@ -5,7 +5,6 @@ tokens and cost add up in the table's lineage.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from spelangy.backends.load import create, describe, identity
@@ -15,7 +14,6 @@ from spelangy.core.random import uniform
 from spelangy.core.records import LlmAnswer, Page, Script, ScriptSegment
 from spelangy.core.schema import from_rows
 from spelangy.core.sentences import sentences
-from spelangy.core.settings import BackendChoice
 from spelangy.engine.step import Item, Produced, TableStep
 from spelangy.synth.config import KristSettings, QuestSettings, SynthSettings
 from spelangy.synth.contaminated import Drops, QuestionGate, gate_of
@@ -30,17 +28,9 @@ from spelangy.synth.written import Asked, texts_of, written_totals
 PAGES = "gate/pages"
 
 
-@dataclass(frozen=True)
-class WriterChoice:
-    """Which language model writes for a step, and for which share of its pages."""
-
-    choice: BackendChoice | None
-    share: float
-    root: str
-
-    def writer(self) -> Writer | None:
-        """The model, loaded, its answers kept in the store at `root`."""
-        return Writer(create("llm", self.choice), self.root) if self.choice else None
+def _writer(settings: KristSettings | QuestSettings, root: str) -> Writer | None:
+    """The recipe's language model, loaded, its answers kept in the store at `root`."""
+    return Writer(create("llm", settings.llm), root) if settings.llm else None
 
 
 class WriteKrist:
@@ -49,7 +39,7 @@ class WriteKrist:
     def __init__(self, settings: KristSettings, gate: QuestionGate, root: str, seed: int) -> None:
         self.settings = settings
         self.gate = gate
-        self.writer = WriterChoice(settings.llm, settings.llm_share, root).writer()
+        self.writer = _writer(settings, root)
         self.seed = seed
 
     def __call__(self, item: Item) -> Produced:
@@ -87,7 +77,7 @@ class WriteQuest:
     def __init__(self, settings: QuestSettings, gate: QuestionGate, root: str, seed: int) -> None:
         self.settings = settings
         self.gate = gate
-        self.writer = WriterChoice(settings.llm, settings.llm_share, root).writer()
+        self.writer = _writer(settings, root)
         self.seed = seed
 
     def __call__(self, item: Item) -> Produced:
@@ -163,7 +153,7 @@ def krist_step(settings: SynthSettings, questions: str, root: str, seed: int) ->
         "krist",
         settings,
         questions,
-        WriterChoice(settings.krist.llm, settings.krist.llm_share, root),
+        settings.krist,
         outputs={"scripts": Script, "texts": Script, "answers": LlmAnswer},
         prompts=("rewrite",),
         config={},
@@ -178,7 +168,7 @@ def quest_step(settings: SynthSettings, questions: str, root: str, seed: int) ->
         "quest",
         settings,
         questions,
-        WriterChoice(settings.quest.llm, settings.quest.llm_share, root),
+        settings.quest,
         outputs={"scripts": Script, "answers": LlmAnswer},
         prompts=("question_check", "question_answer"),
         config={"max_per_page": settings.quest.max_per_page},
@@ -191,7 +181,7 @@ def _writing_step(
     name: str,
     settings: SynthSettings,
     questions: str,
-    writer: WriterChoice,
+    own: KristSettings | QuestSettings,
     *,
     outputs: dict[str, type],
     prompts: tuple[str, ...],
@@ -201,13 +191,13 @@ def _writing_step(
 ) -> TableStep:
     """A model in this process gets processes of its own; one behind a server as many threads as it takes."""
     llm, concurrency = {}, 1
-    if writer.choice:
+    if own.llm:
         llm = {
-            "llm": identity("llm", writer.choice),
-            "share": writer.share,
+            "llm": identity("llm", own.llm),
+            "share": own.llm_share,
             "prompts": {name: prompt(name) for name in prompts},
         }
-        concurrency = describe("llm", writer.choice).concurrency
+        concurrency = describe("llm", own.llm).concurrency
     return TableStep(
         name=name,
         version=3,
@@ -219,7 +209,7 @@ def _writing_step(
         worker=lambda inputs: worker(gate_of(inputs, questions, settings.gate)),
         seed=seed,
         summary=written_totals,
-        loads_model=writer.choice is not None and concurrency == 1,
+        loads_model=own.llm is not None and concurrency == 1,
         in_flight=concurrency,
         shard_items=max(64, 8 * concurrency),
     )

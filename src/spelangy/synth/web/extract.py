@@ -50,7 +50,7 @@ def page_from_html(html: str, uri: str, *, extraction: Extraction = "best", min_
     check_html(html)
     tree = _parse(html)
     text = main_text(html, tree, extraction, min_words=min_words)
-    _check_text(text, min_words)
+    check_prose(text, min_words)
     return Page(
         id=record_id("page", uri, text),
         uri=uri,
@@ -68,7 +68,12 @@ def _parse(html: str) -> HTMLTree:
         raise Dropped("unreadable HTML", detail=str(error)) from error
 
 
-def _check_text(text: str, min_words: int) -> None:
+def check_prose(text: str, min_words: int) -> None:
+    """What is asked of every page's text, however it came.
+
+    Raises:
+        Dropped: ``"too short"`` (words), ``"not English"`` (probability).
+    """
     num_words = len(text.split())
     if num_words < min_words:
         raise Dropped("too short", value=num_words, threshold=min_words)

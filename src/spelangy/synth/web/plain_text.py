@@ -5,8 +5,7 @@ import re
 from spelangy.core.errors import Dropped
 from spelangy.core.hashing import record_id
 from spelangy.core.records import Page
-from spelangy.synth.language import english_probability
-from spelangy.synth.web.extract import MAX_HTML_CHARS, MIN_ENGLISH_PROBABILITY, MIN_WORDS, UNKNOWN_LICENCE
+from spelangy.synth.web.extract import MAX_HTML_CHARS, MIN_WORDS, UNKNOWN_LICENCE, check_prose
 
 _BLANKS = re.compile(r"[^\S\t]+")
 
@@ -21,10 +20,5 @@ def page_from_text(text: str, uri: str, *, min_words: int = MIN_WORDS) -> Page:
         raise Dropped("oversized page", value=len(text), threshold=MAX_HTML_CHARS)
     lines = [_BLANKS.sub(" ", line).strip() for line in text.splitlines()]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    num_words = len(text.split())
-    if num_words < min_words:
-        raise Dropped("too short", value=num_words, threshold=min_words)
-    probability = english_probability(text)
-    if probability < MIN_ENGLISH_PROBABILITY:
-        raise Dropped("not English", value=probability, threshold=MIN_ENGLISH_PROBABILITY)
+    check_prose(text, min_words)
     return Page(id=record_id("page", uri, text), uri=uri, title="", text=text, licence=UNKNOWN_LICENCE, questions=())
